@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The front door of ITME. `make help` lists the targets; V=1 shows the commands.
+
+CLANG ?= clang-19
+BPFTOOL ?= $(or $(shell PATH=$$PATH:/usr/sbin command -v bpftool),bpftool)
+CXXFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
+
+.PHONY: all kmod bpf agent check check-debug demo lint install clean help lint-flags
+
+all: kmod bpf agent ## the module, the BPF programs and the agent, into build/
+
+help: ## this list
+	@echo "Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='	' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+	@echo "Variables:"
+	@echo "  KDIR=DIR     kernel headers or tree to build against, 6.12 or newer"
+	@echo "  V=1          show the commands"
+	@echo "  PREFIX=DIR   where install puts the agent ($(PREFIX)); DESTDIR= is honoured"
+
+# ----------------------------------------------------------------------
+# What is built for: x86-64 only, any kernel from 6.12 on.
+
+machine := $(or $(ARCH),$(firstword $(subst -, ,$(shell $(CXX) -dumpmachine))))
+ifeq ($(filter x86_64 x86 amd64,$(machine)),)
+ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
+$(error ITME supports x86-64 with 4 KiB pages only, so far; this build is for $(machine))
+endif
+endif
+
+kernel := $(shell scripts/kdir $(KDIR) 2>&1)
+ifeq ($(.SHELLSTATUS),0)
+kdir := $(firstword $(kernel))
+release := $(lastword $(kernel))
+else
+kernel_error := $(kernel)
+endif
+
+# ----------------------------------------------------------------------
+# kmod: kbuild decides what to rebuild. It works in a folder of links, one for
+# each kernel release, so that the sources stay clean.
+
+kmod_dir := build/kmod/$(release)
+
+kmod: ## build/kmod/RELEASE/itme.ko, against KDIR
+	$(if $(kernel_error),$(error $(kernel_error)))
+	$(call say,KMOD,$(kmod_dir)/itme.ko)
+	$(Q)mkdir -p $(kmod_dir)
+	$(Q)find $(kmod_dir) -xtype l -delete
+	$(Q)for file in kmod/* uapi; do \
+		[ -e "$(kmod_dir)/$${file##*/}" ] || ln -s "../../../$$file" $(kmod_dir)/; \
+	done
+	$(Q)+$(MAKE) $(if $(Q),-s) -C $(kdir) M=$(CURDIR)/$(kmod_dir) modules
+ifndef KDIR
+	$(Q)ln -sfn $(release)/itme.ko build/kmod/itme.ko
+endif
+
+# ----------------------------------------------------------------------
+# bpf: CO-RE objects and their libbpf skeletons.
+
+vmlinux := $(firstword $(wildcard $(addsuffix /vmlinux,$(kdir)) /sys/kernel/btf/vmlinux))
+bpf_objs := $(patsubst bpf/%.bpf.c,build/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+bpf_skels := $(bpf_objs:.bpf.o=.skel.h)
+bpf_flags := -g -O2 --target=bpf -D__TARGET_ARCH_x86 -Wall -Wextra -Werror -Ibpf -isystem build/bpf
+
+bpf: $(bpf_skels) ## the BPF programs and their skeletons, build/bpf/
+
+build/bpf/vmlinux.h: $(vmlinux)
+	$(if $(vmlinux),,$(error no kernel type information: neither KDIR/vmlinux nor /sys/kernel/btf/vmlinux is here))
+	$(call say,BTF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) btf dump file $< format c >$@
+
+build/bpf/%.bpf.o: bpf/%.bpf.c build/bpf/vmlinux.h
+	$(call say,BPF,$@)
+	$(Q)$(CLANG) $(bpf_flags) -MMD -MP -c $< -o $@
+
+build/bpf/%.skel.h: build/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
+
+# ----------------------------------------------------------------------
+# agent: every source in lib/ and itmectl/ is picked up. Only the files that
+# may know the module's interface or the BPF records find those headers.
+
+cxx_flags := -std=c++23 -Wall -Wextra -Werror -Iagent
+lib_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/lib/*.cpp))
+itmectl_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/itmectl/*.cpp))
+test_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/unit/*.cpp))
+agent_libs := -lbpf -lnuma
+
+agent: build/itmectl ## itmectl, build/itmectl
+
+build/itmectl: $(itmectl_objs) $(lib_objs)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -o $@
+
+build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs)) $(lib_objs)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -lgtest -lgtest_main -pthread -o $@
+
+build/agent/lib/device.o $(test_objs): cxx_flags += -Iuapi
+build/agent/lib/telemetry.o: cxx_flags += -Ibpf -Ibuild/bpf
+build/agent/lib/telemetry.o: $(bpf_skels)
+
+build/%.o: %.cpp
+	$(call say,CXX,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(cxx_flags) $(CXXFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+
+-include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(test_objs))
+
+# What clang-tidy is to be told: everything any file of the agent may include.
+lint-flags:
+	@echo $(cxx_flags) -Iuapi -Ibpf -Ibuild/bpf
+
+# ----------------------------------------------------------------------
+# Proof, show, and use.
+
+check: ## everything that proves it works, the guest included
+	$(Q)tests/run
+
+check-debug: ## every kernel test on a kernel with KASAN, lockdep and kmemleak
+	$(Q)tests/run --debug
+
+demo: ## the main job: a model larger than memory, decoded by llama.cpp
+	$(Q)scripts/demo
+
+lint: $(bpf_skels) ## checkpatch, sparse, kernel-doc, clang-format, clang-tidy, shellcheck, codespell
+	$(Q)scripts/lint
+
+install: all ## the module for KDIR's release, itmectl and the header
+	$(Q)install -D -m 0755 build/itmectl $(DESTDIR)$(PREFIX)/bin/itmectl
+	$(Q)install -D -m 0644 uapi/itme.h $(DESTDIR)$(PREFIX)/include/itme.h
+	$(Q)install -D -m 0644 $(kmod_dir)/itme.ko $(DESTDIR)/lib/modules/$(release)/updates/itme.ko
+	$(Q)$(if $(DESTDIR),,depmod $(release))
+
+clean: ## remove build/
+	$(Q)rm -rf build

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What a command of itmectl is: one file cmd_<noun>.cpp each, with a function
+// add_<noun>() that declares its options, entered in the table of app.cpp.
+#pragma once
+
+#include "lib/error.hpp"
+
+#include <filesystem>
+#include <functional>
+#include <iosfwd>
+
+namespace CLI {
+class App;
+}
+
+namespace itme {
+
+// Where a command reads and writes. Tests give other streams and another root.
+struct Env {
+	std::ostream &out;
+	std::ostream &err;
+	std::filesystem::path root = "/"; // above sys/ and proc/
+};
+
+// What is to be done once the command line is known to be right.
+using Action = std::function<Result<void>(Env &)>;
+
+// Runs itmectl and gives its exit code.
+[[nodiscard]] int run_itmectl(int argc, const char *const *argv, Env &env);
+
+void add_list(CLI::App &app, Action &action);
+
+} // namespace itme
