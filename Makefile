@@ -69,7 +69,9 @@ endif
 vmlinux := $(firstword $(wildcard $(addsuffix /vmlinux,$(kdir)) /sys/kernel/btf/vmlinux))
 bpf_objs := $(patsubst bpf/%.bpf.c,build/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 bpf_skels := $(bpf_objs:.bpf.o=.skel.h)
-bpf_flags := -g -O2 --target=bpf -D__TARGET_ARCH_x86 -Wall -Wextra -Werror -Ibpf -isystem build/bpf
+# BPF_PROG() names every argument of the tracepoint, used or not.
+bpf_flags := -g -O2 --target=bpf -D__TARGET_ARCH_x86 -Wall -Wextra -Werror \
+	-Wno-unused-parameter -Ibpf -isystem build/bpf
 
 bpf: $(bpf_skels) ## the BPF programs and their skeletons, build/bpf/
 
