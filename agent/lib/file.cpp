@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "lib/file.hpp"
+
+#include "lib/fd.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <fcntl.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace itme {
+
+Sys<std::string> read_file(const Path &file)
+{
+	const Fd fd{open(file.c_str(), O_RDONLY | O_CLOEXEC)};
+	if (!fd)
+		return std::unexpected(errno);
+
+	std::string text;
+	std::array<char, 4096> buffer;
+	for (;;) {
+		const ssize_t n = read(fd.get(), buffer.data(), buffer.size());
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return std::unexpected(errno);
+		if (n == 0)
+			return text;
+		text.append(buffer.data(), static_cast<std::size_t>(n));
+	}
+}
+
+Sys<std::string> read_line(const Path &file)
+{
+	auto text = read_file(file);
+	if (text)
+		text->resize(std::min(text->find('\n'), text->size()));
+	return text;
+}
+
+std::vector<std::string> list_folder(const Path &folder)
+{
+	std::vector<std::string> names;
+	std::error_code ec;
+
+	for (std::filesystem::directory_iterator it{folder, ec}, end; !ec && it != end;
+	     it.increment(ec))
+		names.push_back(it->path().filename());
+	std::ranges::sort(names);
+	return names;
+}
+
+std::optional<std::uint64_t> parse_number(std::string_view text)
+{
+	std::uint64_t value = 0;
+	const auto *end = text.data() + text.size();
+	const auto [rest, ec] = std::from_chars(text.data(), end, value);
+
+	if (ec != std::errc{} || rest != end)
+		return std::nullopt;
+	return value;
+}
+
+std::string errno_text(int err)
+{
+	return std::generic_category().message(err);
+}
+
+} // namespace itme

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "lib/size.hpp"
+
+#include <array>
+#include <cctype>
+#include <cstddef>
+#include <limits>
+
+namespace itme {
+
+namespace {
+
+constexpr std::string_view units = "KMGTPE"; // 1024 to the power of 1, 2, ...
+constexpr std::size_t most_digits = 20;      // of 2^64 - 1
+
+} // namespace
+
+std::optional<std::uint64_t> parse_size(std::string_view text)
+{
+	unsigned __int128 value = 0, scale = 1;
+	std::size_t digits = 0, i = 0;
+	bool fraction = false;
+
+	for (; i < text.size(); i++) {
+		if (text[i] == '.' && !fraction && digits > 0) {
+			fraction = true;
+			continue;
+		}
+		if (!std::isdigit(static_cast<unsigned char>(text[i])))
+			break;
+		if (++digits > most_digits)
+			return std::nullopt;
+		value = value * 10 + static_cast<unsigned>(text[i] - '0');
+		if (fraction)
+			scale *= 10;
+	}
+	if (digits == 0 || text[i - 1] == '.')
+		return std::nullopt;
+
+	text.remove_prefix(i);
+	if (!text.empty() && text != "B") {
+		const auto letter = std::toupper(static_cast<unsigned char>(text[0]));
+		const auto unit = units.find(static_cast<char>(letter));
+		const auto rest = text.substr(1);
+
+		if (unit == units.npos || !(rest.empty() || rest == "B" || rest == "iB"))
+			return std::nullopt;
+		// 20 digits are below 2^67 and the unit at most 2^60: no overflow.
+		value <<= 10 * (unit + 1);
+	}
+	if (value % scale != 0)
+		return std::nullopt;
+	value /= scale;
+	if (value > std::numeric_limits<std::uint64_t>::max())
+		return std::nullopt;
+	return static_cast<std::uint64_t>(value);
+}
+
+std::string format_size(std::uint64_t bytes)
+{
+	std::size_t unit = 0; // 0: bytes
+	std::uint64_t tenths = bytes;
+
+	if (bytes < 1024)
+		return std::to_string(bytes) + " B";
+	// Keep what is below the unit until the end, so that it is rounded once.
+	while (unit < units.size() && (bytes >> (10 * unit)) >= 1024)
+		unit++;
+	for (;; unit++) {
+		const auto shift = 10 * unit;
+		const auto whole = bytes >> shift;
+		const auto part = bytes & ((std::uint64_t{1} << shift) - 1);
+
+		tenths = whole * 10 +
+			 static_cast<std::uint64_t>((static_cast<unsigned __int128>(part) * 10 +
+						     (std::uint64_t{1} << (shift - 1))) >>
+						    shift);
+		if (tenths < 10240 || unit == units.size())
+			break;
+	}
+	auto text = std::to_string(tenths / 10);
+	if (tenths % 10)
+		text += "." + std::to_string(tenths % 10);
+	return text + " " + units[unit - 1] + "iB";
+}
+
+} // namespace itme
