@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Page faults on a mapped region. */
+#include <linux/ktime.h>
+#include <linux/mempolicy.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include "itme.h"
+#include "trace.h"
+
+static vm_fault_t error_to_fault(int err)
+{
+	if (err == -ENOMEM)
+		return VM_FAULT_OOM;
+	return VM_FAULT_SIGBUS;
+}
+
+static void report(struct itme_region *region, u64 granule, u32 cause, u64 start_ns)
+{
+	struct itme_granule *g = itme_region_granule(region, granule);
+
+	trace_fault(region, granule, READ_ONCE(g->tier), cause,
+			 start_ns ? ktime_get_ns() - start_ns : 0);
+}
+
+/*
+ * A miss. Where the fault allows it the lock is dropped for the wait: the fill
+ * may need the store's i_rwsem, whose holder may be waiting for mmap_lock.
+ *
+ * Return: 0 to look again; else what the fault returns.
+ */
+static vm_fault_t wait_for_fill(struct vm_fault *vmf, struct itme_region *region, u64 granule,
+				u64 start_ns)
+{
+	struct itme_granule *g = itme_region_granule(region, granule);
+	struct file *file;
+	int err;
+
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	itme_count_one(region, miss_count);
+	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY)) {
+		err = itme_granule_wait(region, g);
+		return err || itme_granule_failed(g) ? VM_FAULT_SIGBUS : 0;
+	}
+	file = get_file(vmf->vma->vm_file); /* the region, once the VMA may be gone */
+	release_fault_lock(vmf);
+	itme_granule_wait(region, g);
+	report(region, granule, ITME_CAUSE_MISS, start_ns);
+	fput(file);
+	/* MAJOR makes the core set FAULT_FLAG_TRIED for the next attempt. */
+	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
+}
+
+/* Lock the frame and make sure that it is still the granule's. */
+static bool lock_frame(struct itme_granule *g, struct folio *folio)
+{
+	folio_lock(folio);
+	if (itme_granule_mapped(g, folio))
+		return true;
+	folio_unlock(folio);
+	folio_put(folio);
+	return false;
+}
+
+static vm_fault_t region_fault(struct vm_fault *vmf)
+{
+	struct itme_region *region = itme_region_of(file_inode(vmf->vma->vm_file));
+	unsigned int order = itme_granule_order(region->inst);
+	bool tried = vmf->flags & FAULT_FLAG_TRIED;
+	u64 granule = vmf->pgoff >> order;
+	struct itme_granule *g;
+	struct folio *folio;
+	u64 start_ns;
+	u32 cause = 0;
+
+	if (vmf->pgoff >= DIV_ROUND_UP_ULL(region->bytes, PAGE_SIZE))
+		return VM_FAULT_SIGBUS;
+	start_ns = trace_fault_enabled() ? ktime_get_ns() : 0;
+	g = itme_region_granule_alloc(region, granule);
+	if (!g)
+		return VM_FAULT_OOM;
+	if (tried && itme_granule_failed(g))
+		return VM_FAULT_SIGBUS;
+	for (;;) {
+		bool waited = false;
+		vm_fault_t ret;
+
+		folio = itme_granule_get(region, granule, ITME_GET_NOWAIT, &waited);
+		if (!IS_ERR(folio)) {
+			if (lock_frame(g, folio))
+				break;
+			continue;
+		}
+		if (PTR_ERR(folio) != -EAGAIN)
+			return error_to_fault(PTR_ERR(folio));
+		ret = wait_for_fill(vmf, region, granule, start_ns);
+		if (ret)
+			return ret;
+		cause = ITME_CAUSE_MISS;
+	}
+	itme_count_one(region, fault_count);
+	if (!tried) /* else the wait was reported */
+		report(region, granule, cause, start_ns);
+	vmf->page = folio_page(folio, vmf->pgoff & ((1UL << order) - 1));
+	return VM_FAULT_LOCKED;
+}
+
+/*
+ * Nothing is mapped ahead here: a granule is one PMD. Having the method keeps
+ * read faults under the per-VMA lock.
+ */
+static vm_fault_t region_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
+{
+	return 0;
+}
+
+/*
+ * A policy without MPOL_F_MOF keeps NUMA balancing from unmapping the region
+ * to see who touches it: placement is ITME's.
+ */
+static struct mempolicy local_policy = {
+	.refcnt = ATOMIC_INIT(1),
+	.mode = MPOL_LOCAL,
+};
+
+static struct mempolicy *region_get_policy(struct vm_area_struct *vma, unsigned long addr,
+					   pgoff_t *index)
+{
+	*index = 0;
+	return &local_policy;
+}
+
+const struct vm_operations_struct itme_vm_ops = {
+	.fault = region_fault,
+	.map_pages = region_map_pages,
+	.get_policy = region_get_policy,
+};

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Fills: reading a granule from the store straight into a frame.
+ *
+ * A worker finds the frame, which may mean moving or dropping another granule,
+ * and submits an asynchronous read. It runs apart from the thread that faulted
+ * because it takes the store's locks, and that thread may hold others.
+ */
+#include <linux/bvec.h>
+#include <linux/highmem.h>
+#include <linux/ktime.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+#include "itme.h"
+#include "trace.h"
+
+struct itme_fill {
+	struct kiocb iocb;
+	struct work_struct work;
+	struct bio_vec bvec;
+	struct itme_region *region;
+	struct itme_granule *g;
+	u64 granule;
+	struct folio *folio;
+	enum itme_tier tier;
+	bool demand;
+	u64 start_ns;
+};
+
+static struct kmem_cache *fill_cache;
+
+static void give_frame_back(struct itme_fill *fill)
+{
+	struct itme_instance *inst = fill->region->inst;
+
+	if (!fill->folio)
+		return;
+	itme_frame_unbind(fill->folio);
+	if (fill->demand)
+		itme_victim_abandon(inst, fill->folio, fill->tier);
+	else
+		itme_frame_put(inst, fill->tier, fill->folio);
+}
+
+/* The end of every fill; may run in interrupt context. @err: 0 or negative. */
+static void finish(struct itme_fill *fill, int err)
+{
+	struct itme_region *region = fill->region;
+	struct itme_instance *inst = region->inst;
+	u64 bytes = itme_granule_valid_bytes(region, fill->granule);
+
+	trace_fill(region, fill->granule, fill->tier, bytes,
+			fill->start_ns ? ktime_get_ns() - fill->start_ns : 0, err);
+	if (err) {
+		itme_count_one(region, error_count);
+		give_frame_back(fill);
+		itme_granule_absent(fill->g, ITME_GRANULE_ERR);
+	} else {
+		itme_count_one(region, fill_count);
+		itme_count_add(region, fill_bytes, bytes);
+		atomic_long_inc(&region->resident[fill->tier]);
+		itme_granule_resident(fill->g, fill->folio, fill->tier,
+				      fill->demand ? ITME_GRANULE_DEMAND : 0);
+		/* On a list only now: what is listed can be claimed. */
+		if (fill->demand)
+			itme_victim_admit(inst, fill->folio, fill->tier);
+		else
+			itme_victim_settle(inst, fill->folio, fill->tier);
+	}
+	kmem_cache_free(fill_cache, fill);
+	itme_region_busy_put(region);
+}
+
+static void read_done(struct itme_fill *fill, long res)
+{
+	u64 valid = itme_granule_valid_bytes(fill->region, fill->granule);
+
+	if (res >= 0 && res < valid) /* the store has become smaller */
+		res = -EIO;
+	if (res > 0) {
+		/* The store's last block may hold anything past its end. */
+		folio_zero_segment(fill->folio, valid, round_up(valid, PAGE_SIZE));
+		itme_frame_bind(fill->folio, fill->region, fill->granule);
+	}
+	finish(fill, min(res, 0L));
+}
+
+static void fill_complete(struct kiocb *iocb, long res)
+{
+	read_done(container_of(iocb, struct itme_fill, iocb), res);
+}
+
+static void fill_work(struct work_struct *work)
+{
+	struct itme_fill *fill = container_of(work, struct itme_fill, work);
+	struct itme_region *region = fill->region;
+	u64 granule_bytes = itme_granule_bytes(region->inst);
+	u64 bytes = round_up(itme_granule_valid_bytes(region, fill->granule), PAGE_SIZE);
+	struct iov_iter to;
+	ssize_t res;
+
+	if (!fill->folio)
+		fill->folio = itme_victim_obtain(region->inst, &fill->tier);
+	if (!fill->folio) {
+		itme_count_one(region, expired_count);
+		finish(fill, -ENOMEM);
+		return;
+	}
+	if (bytes < granule_bytes)
+		folio_zero_segment(fill->folio, bytes, granule_bytes);
+	bvec_set_folio(&fill->bvec, fill->folio, bytes, 0);
+	iov_iter_bvec(&to, ITER_DEST, &fill->bvec, 1, bytes);
+	fill->iocb.ki_complete = fill_complete;
+	res = itme_store_submit(region, &fill->iocb, &to,
+				fill->granule << region->inst->granule_shift);
+	if (res != -EIOCBQUEUED)
+		read_done(fill, res);
+}
+
+/**
+ * itme_fill_start - read a granule from the store
+ * @region: its region
+ * @granule: its number
+ * @g: the granule, FILLING, owned by the caller and from now on by the fill
+ * @folio: a free frame to fill, or NULL for a demand fill, which finds its own
+ * @tier: tier of @folio
+ *
+ * Returns at once; itme_granule_wait() waits.
+ *
+ * Return: 0; -ENOMEM with the granule ABSENT again and @folio still the caller's.
+ */
+int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule *g,
+		    struct folio *folio, enum itme_tier tier)
+{
+	struct itme_fill *fill = kmem_cache_zalloc(fill_cache, GFP_KERNEL);
+
+	if (!fill) {
+		itme_granule_absent(g, 0);
+		return -ENOMEM;
+	}
+	INIT_WORK(&fill->work, fill_work);
+	fill->region = region;
+	fill->granule = granule;
+	fill->g = g;
+	fill->folio = folio;
+	fill->tier = tier;
+	fill->demand = !folio;
+	fill->start_ns = trace_fill_enabled() ? ktime_get_ns() : 0;
+	itme_region_busy_get(region);
+	queue_work(region->inst->fill_wq, &fill->work);
+	return 0;
+}
+
+/**
+ * itme_fill_init - before the first fill
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init itme_fill_init(void)
+{
+	fill_cache = KMEM_CACHE(itme_fill, 0);
+	return fill_cache ? 0 : -ENOMEM;
+}
+
+/**
+ * itme_fill_exit - after the last fill
+ */
+void itme_fill_exit(void)
+{
+	kmem_cache_destroy(fill_cache);
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* An instance: one mounted tier set, from its options to its end. */
+#include <linux/idr.h>
+#include <linux/slab.h>
+#include "itme.h"
+#include "options.h"
+
+static DEFINE_IDA(instance_ids);
+
+static int set_name(struct itme_instance *inst, const struct itme_options *opts)
+{
+	inst->id = -1;
+	if (opts->name[0]) {
+		strscpy(inst->name, opts->name, sizeof(inst->name));
+		return 0;
+	}
+	inst->id = ida_alloc(&instance_ids, GFP_KERNEL);
+	if (inst->id < 0)
+		return inst->id;
+	snprintf(inst->name, sizeof(inst->name), "itme%d", inst->id);
+	return 0;
+}
+
+static void init_pools(struct itme_instance *inst, const struct itme_options *opts)
+{
+	int tier;
+
+	for (tier = 0; tier < ITME_TIERS; tier++) {
+		struct itme_pool *pool = &inst->pool[tier];
+
+		INIT_LIST_HEAD(&pool->free);
+		INIT_LIST_HEAD(&pool->settled);
+		pool->nodes = opts->nodes[tier];
+	}
+	INIT_LIST_HEAD(&inst->window);
+	spin_lock_init(&inst->frame_lock);
+	mutex_init(&inst->resize_mutex);
+	init_waitqueue_head(&inst->frame_wait);
+}
+
+static unsigned long top_tier_frames(const struct itme_instance *inst)
+{
+	return inst->pool[itme_victim_top_tier(inst)].target;
+}
+
+/*
+ * A window costs frames that could hold residents, so it is small: enough for
+ * a few threads that read side by side, at most a quarter of a small budget.
+ */
+static unsigned long default_window_frames(const struct itme_instance *inst)
+{
+	return clamp(top_tier_frames(inst) / 4, 1UL, (unsigned long)ITME_WINDOW_DEFAULT_FRAMES);
+}
+
+/**
+ * itme_instance_set_window - set the part of the budget for data in flight
+ * @inst: the instance
+ * @bytes: at least one granule, at most the top tier's budget
+ *
+ * Return: 0, or -EINVAL where @bytes is out of range.
+ */
+int itme_instance_set_window(struct itme_instance *inst, u64 bytes)
+{
+	u64 frames = bytes >> inst->granule_shift;
+	unsigned long flags;
+
+	if (!frames || frames > top_tier_frames(inst))
+		return -EINVAL;
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	inst->window_frames = frames;
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+	return 0;
+}
+
+static int resize(struct fs_context *fc, struct itme_instance *inst, enum itme_tier tier,
+		  u64 bytes)
+{
+	int err = itme_frames_check(fc, tier, bytes, &inst->pool[tier].nodes);
+
+	if (err)
+		return err;
+	err = itme_frames_resize(inst, tier, bytes);
+	if (err == -ENOMEM)
+		errorf(fc, "itme: not enough free memory for %s=%llu; the kernel log says which node had how much",
+		       tier == ITME_TIER_DRAM ? "dram" : "cxl", bytes);
+	return err;
+}
+
+/**
+ * itme_instance_set_budget - change the budget of a tier live, for sysfs
+ * @inst: the instance
+ * @tier: ITME_TIER_DRAM or ITME_TIER_CXL
+ * @bytes: the budget; rounded down to granules
+ *
+ * Return: 0; -EINVAL where the nodes cannot have it or the instance would be
+ * left with too few granules, with the reason in the kernel log; -ENOMEM, -EINTR.
+ */
+int itme_instance_set_budget(struct itme_instance *inst, enum itme_tier tier, u64 bytes)
+{
+	enum itme_tier other = tier == ITME_TIER_DRAM ? ITME_TIER_CXL : ITME_TIER_DRAM;
+	u64 frames = READ_ONCE(inst->pool[other].target) + (bytes >> inst->granule_shift);
+
+	if (frames < ITME_MIN_FRAMES) {
+		pr_err("%s: the budgets would hold %llu granules, %u are needed\n", inst->name,
+		       frames, ITME_MIN_FRAMES);
+		return -EINVAL;
+	}
+	return itme_frames_check(NULL, tier, bytes, &inst->pool[tier].nodes) ?:
+	       itme_frames_resize(inst, tier, bytes);
+}
+
+/**
+ * itme_instance_create - make an instance and allocate its frames
+ * @fc: the mount under way, for its log
+ * @opts: checked options
+ *
+ * Return: the instance, or an error pointer: -EEXIST for a name in use,
+ * -EINVAL for a budget that its nodes cannot have, -ENOMEM, -EINTR.
+ */
+struct itme_instance *itme_instance_create(struct fs_context *fc,
+					   const struct itme_options *opts)
+{
+	struct itme_instance *inst;
+	int err;
+
+	inst = kzalloc(sizeof(*inst), GFP_KERNEL);
+	if (!inst)
+		return ERR_PTR(-ENOMEM);
+	inst->granule_shift = ilog2(opts->granule_bytes);
+	init_pools(inst, opts);
+	err = set_name(inst, opts);
+	if (err)
+		goto err_free;
+	err = -ENOMEM;
+	inst->fill_wq = alloc_workqueue("itme_fill/%s", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI,
+					0, inst->name);
+	if (!inst->fill_wq)
+		goto err_name;
+	err = resize(fc, inst, ITME_TIER_DRAM, opts->bytes[ITME_TIER_DRAM]);
+	if (!err)
+		err = resize(fc, inst, ITME_TIER_CXL, opts->bytes[ITME_TIER_CXL]);
+	if (err)
+		goto err_frames;
+	inst->window_frames = default_window_frames(inst);
+	if (opts->window_given && itme_instance_set_window(inst, opts->window_bytes)) {
+		err = itme_invalf(fc, "window=%llu: takes one granule to the whole budget of the fastest tier",
+				  opts->window_bytes);
+		goto err_frames;
+	}
+	err = itme_sysfs_add_instance(inst);
+	if (err) {
+		if (err == -EEXIST)
+			errorf(fc, "itme: name=%s: an instance of that name is mounted",
+			       inst->name);
+		goto err_frames;
+	}
+	return inst;
+
+err_frames:
+	itme_frames_free(inst);
+	destroy_workqueue(inst->fill_wq);
+err_name:
+	if (inst->id >= 0)
+		ida_free(&instance_ids, inst->id);
+err_free:
+	kfree(inst);
+	return ERR_PTR(err);
+}
+
+static int check_reconfigure(struct fs_context *fc, struct itme_instance *inst,
+			     const struct itme_options *opts)
+{
+	u64 frames = 0;
+	int tier;
+
+	if (opts->name[0] && strcmp(opts->name, inst->name))
+		return itme_invalf(fc, "name= cannot change on remount");
+	if (opts->granule_given && opts->granule_bytes != itme_granule_bytes(inst))
+		return itme_invalf(fc, "granule= cannot change on remount");
+	for (tier = ITME_TIER_CXL; tier <= ITME_TIER_DRAM; tier++) {
+		const nodemask_t *want = &opts->nodes[tier];
+		struct itme_pool *pool = &inst->pool[tier];
+
+		frames += opts->given[tier] ? opts->bytes[tier] >> inst->granule_shift :
+					      pool->target;
+		if (!opts->given[tier] || nodes_empty(*want) || nodes_equal(*want, pool->nodes))
+			continue;
+		if (pool->target)
+			return itme_invalf(fc, "the nodes of a tier cannot change while it has frames; set its budget to 0 first");
+	}
+	if (frames < ITME_MIN_FRAMES)
+		return itme_invalf(fc, "the budgets would hold %llu granules, %u are needed",
+				   frames, ITME_MIN_FRAMES);
+	return 0;
+}
+
+/**
+ * itme_instance_reconfigure - change budgets live, for remount
+ * @fc: the remount under way, for its log
+ * @inst: the instance
+ * @opts: parsed options; what is not given stays
+ *
+ * Return: 0, or an error as for itme_instance_create().
+ */
+int itme_instance_reconfigure(struct fs_context *fc, struct itme_instance *inst,
+			      const struct itme_options *opts)
+{
+	int err = check_reconfigure(fc, inst, opts);
+	int tier;
+
+	/* DRAM first: when both shrink, its residents may still go to CXL memory. */
+	for (tier = ITME_TIER_DRAM; !err && tier >= ITME_TIER_CXL; tier--) {
+		if (!opts->given[tier])
+			continue;
+		if (!nodes_empty(opts->nodes[tier]))
+			inst->pool[tier].nodes = opts->nodes[tier];
+		if (opts->bytes[tier] && nodes_empty(inst->pool[tier].nodes))
+			return itme_invalf(fc, "cxl: names no node; write cxl=SIZE@NODE");
+		err = resize(fc, inst, tier, opts->bytes[tier]);
+	}
+	if (!err && opts->window_given && itme_instance_set_window(inst, opts->window_bytes))
+		return itme_invalf(fc, "window=%llu: takes one granule to the whole budget of the fastest tier",
+				   opts->window_bytes);
+	return err;
+}
+
+/**
+ * itme_instance_destroy - give everything back
+ * @inst: an instance without regions
+ */
+void itme_instance_destroy(struct itme_instance *inst)
+{
+	destroy_workqueue(inst->fill_wq);
+	itme_frames_free(inst);
+	if (inst->id >= 0)
+		ida_free(&instance_ids, inst->id);
+	kfree(inst);
+}

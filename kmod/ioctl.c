@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The ioctl commands: one table, which knows the size of every struct. */
+#include <linux/capability.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+#include "itme.h"
+
+union argument {
+	struct itme_info info;
+	struct itme_attach attach;
+	struct itme_hint_vec hint;
+	struct itme_residency residency;
+	struct itme_stat stat;
+};
+
+struct command {
+	unsigned int cmd;
+	u32 size; /* what this module knows */
+	u32 min_size; /* the first version of the struct */
+	long (*fn)(struct inode *inode, union argument *arg);
+};
+
+static long do_info(struct inode *inode, union argument *arg)
+{
+	struct itme_instance *inst = itme_instance_of(inode->i_sb);
+	struct itme_info *info = &arg->info;
+	unsigned int shift = inst->granule_shift;
+
+	*info = (struct itme_info){
+		.size = sizeof(*info),
+		.features = ITME_FEATURE_READ_ONLY | ITME_FEATURE_HINT,
+		.granule_bytes = itme_granule_bytes(inst),
+		.dram_bytes = (u64)READ_ONCE(inst->pool[ITME_TIER_DRAM].target) << shift,
+		.cxl_bytes = (u64)READ_ONCE(inst->pool[ITME_TIER_CXL].target) << shift,
+		.window_bytes = (u64)READ_ONCE(inst->window_frames) << shift,
+		.version = ITME_VERSION_MAJOR << 16 | ITME_VERSION_MINOR,
+		.hint_max = ITME_HINT_VECTOR_MAX,
+		.hint_ops = 1U << ITME_HINT_PREFETCH | 1U << ITME_HINT_RELEASE,
+	};
+	strscpy(info->instance, inst->name);
+	return 0;
+}
+
+static long do_attach(struct inode *inode, union argument *arg)
+{
+	struct itme_attach *attach = &arg->attach;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (attach->flags & ~ITME_ATTACH_MODE)
+		return -EOPNOTSUPP;
+	if (attach->__reserved || attach->mode & ~0777 ||
+	    (attach->mode && !(attach->flags & ITME_ATTACH_MODE)))
+		return -EINVAL;
+	return itme_attach(inode->i_sb->s_root, attach);
+}
+
+static long do_hint(struct inode *inode, union argument *arg)
+{
+	if (arg->hint.flags)
+		return -EOPNOTSUPP;
+	if (arg->hint.__reserved)
+		return -EINVAL;
+	return itme_hint(itme_region_of(inode), &arg->hint);
+}
+
+static long do_residency(struct inode *inode, union argument *arg)
+{
+	struct itme_region *region = itme_region_of(inode);
+	struct itme_residency *args = &arg->residency;
+	u8 __user *buffer = u64_to_user_ptr(args->buffer);
+	u64 done = 0;
+
+	if (args->flags)
+		return -EOPNOTSUPP;
+	if (args->__reserved)
+		return -EINVAL;
+	if (args->first_granule >= region->nr_granules)
+		args->count = 0;
+	else
+		args->count = min(args->count, region->nr_granules - args->first_granule);
+	while (done < args->count) {
+		u8 bytes[256];
+		u64 i, n = min_t(u64, args->count - done, sizeof(bytes));
+
+		for (i = 0; i < n; i++) {
+			struct itme_granule *g;
+
+			g = itme_region_granule(region, args->first_granule + done + i);
+			bytes[i] = g ? itme_granule_residency(g) : ITME_TIER_STORE;
+		}
+		if (copy_to_user(buffer + done, bytes, n))
+			return -EFAULT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		done += n;
+		cond_resched();
+	}
+	return 0;
+}
+
+static long do_stat(struct inode *inode, union argument *arg)
+{
+	struct itme_region *region = itme_region_of(inode);
+	unsigned int shift = region->inst->granule_shift;
+	struct itme_stat *stat = &arg->stat;
+
+	if (stat->flags)
+		return -EOPNOTSUPP;
+	memset(stat, 0, sizeof(*stat));
+	stat->size = sizeof(*stat);
+	stat->region_bytes = region->bytes;
+	stat->dram_bytes = (u64)atomic_long_read(&region->resident[ITME_TIER_DRAM]) << shift;
+	stat->cxl_bytes = (u64)atomic_long_read(&region->resident[ITME_TIER_CXL]) << shift;
+#define ITME_COUNTER_STAT(name) \
+	stat->name = atomic64_read(&region->counters.value[ITME_COUNTER_##name]);
+	ITME_COUNTERS(ITME_COUNTER_STAT)
+#undef ITME_COUNTER_STAT
+	stat->metadata_bytes = itme_region_metadata_bytes(region);
+	return 0;
+}
+
+static long do_info_checked(struct inode *inode, union argument *arg)
+{
+	return arg->info.flags ? -EOPNOTSUPP : do_info(inode, arg);
+}
+
+#define COMMAND(_cmd, _fn, _struct, _last) \
+	{ .cmd = _cmd, .size = sizeof(_struct), .min_size = offsetofend(_struct, _last), .fn = _fn }
+
+static const struct command root_commands[] = {
+	COMMAND(ITME_IOC_INFO, do_info_checked, struct itme_info, instance),
+	COMMAND(ITME_IOC_ATTACH, do_attach, struct itme_attach, region_bytes),
+};
+
+static const struct command region_commands[] = {
+	COMMAND(ITME_IOC_INFO, do_info_checked, struct itme_info, instance),
+	COMMAND(ITME_IOC_HINT, do_hint, struct itme_hint_vec, __reserved),
+	COMMAND(ITME_IOC_RESIDENCY, do_residency, struct itme_residency, __reserved),
+	COMMAND(ITME_IOC_STAT, do_stat, struct itme_stat, metadata_bytes),
+};
+
+static long run(const struct command *command, struct inode *inode, void __user *user)
+{
+	union argument arg;
+	u32 size;
+	long ret;
+
+	if (get_user(size, (u32 __user *)user))
+		return -EFAULT;
+	if (size < command->min_size)
+		return -EINVAL;
+	ret = copy_struct_from_user(&arg, command->size, user, size);
+	if (ret)
+		return ret;
+	ret = command->fn(inode, &arg);
+	/* Results of a vector that ended early are wanted too. */
+	if (copy_to_user(user, &arg, min(size, command->size)) && !ret)
+		return -EFAULT;
+	return ret;
+}
+
+static long dispatch(const struct command *commands, size_t nr, struct file *file,
+		     unsigned int cmd, unsigned long arg)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		if (commands[i].cmd == cmd)
+			return run(&commands[i], file_inode(file), (void __user *)arg);
+	return -ENOTTY;
+}
+
+/**
+ * itme_root_ioctl - commands on the mount's root directory
+ * @file: the open directory
+ * @cmd: ITME_IOC_*
+ * @arg: user address of the command's struct
+ *
+ * Return: 0 or a negative errno.
+ */
+long itme_root_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return dispatch(root_commands, ARRAY_SIZE(root_commands), file, cmd, arg);
+}
+
+/**
+ * itme_region_ioctl - commands on an open region
+ * @file: the open region
+ * @cmd: ITME_IOC_*
+ * @arg: user address of the command's struct
+ *
+ * Return: 0 or a negative errno.
+ */
+long itme_region_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return dispatch(region_commands, ARRAY_SIZE(region_commands), file, cmd, arg);
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The store: the file or block device behind a region. */
+#include <linux/blkdev.h>
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/major.h>
+#include <linux/pagemap.h>
+#include <linux/uio.h>
+#include "itme.h"
+
+/* Regions that have a store, for finding a store that is attached twice. */
+static LIST_HEAD(stores);
+static DEFINE_MUTEX(stores_mutex);
+
+static struct inode *data_inode(const struct file *file)
+{
+	return file->f_mapping->host; /* of a block device, not of its node in /dev */
+}
+
+static bool on_loop_device(struct inode *inode)
+{
+	if (S_ISBLK(inode->i_mode))
+		return MAJOR(inode->i_rdev) == LOOP_MAJOR;
+	return inode->i_sb->s_bdev && MAJOR(inode->i_sb->s_bdev->bd_dev) == LOOP_MAJOR;
+}
+
+/*
+ * Does a loop device read one of our regions? A loop device takes __GFP_IO out
+ * of its backing mapping's allocation mask, which nothing else does to us. Which
+ * loop device it is cannot be asked, so any region so used refuses every loop
+ * device as a store.
+ */
+static bool loop_over_region(void)
+{
+	struct itme_region *region;
+
+	lockdep_assert_held(&stores_mutex);
+	list_for_each_entry(region, &stores, store_node)
+		if (!(mapping_gfp_mask(region->inode.i_mapping) & __GFP_IO))
+			return true;
+	return false;
+}
+
+static int check(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+	loff_t bytes = i_size_read(data_inode(file));
+
+	if (!(file->f_mode & FMODE_READ))
+		return -EBADF;
+	if (S_ISDIR(inode->i_mode))
+		return -EISDIR;
+	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
+		return -EINVAL;
+	if (inode->i_sb->s_type == &itme_fs_type)
+		return -ELOOP;
+	if (bytes == 0)
+		return -ENODATA;
+	if (bytes > MAX_LFS_FILESIZE - SZ_1G) /* sums with a granule must not wrap */
+		return -EFBIG;
+	return 0;
+}
+
+/* A file of our own with O_DIRECT, so that the caller's flags and offset stay apart. */
+static struct file *reopen(struct itme_region *region, struct file *file)
+{
+	struct file *own;
+	int err;
+
+	if (S_ISBLK(file_inode(file)->i_mode))
+		return bdev_file_open_by_dev(data_inode(file)->i_rdev, BLK_OPEN_READ, region,
+					     NULL);
+	own = dentry_open(&file->f_path, O_RDONLY | O_LARGEFILE | O_DIRECT, current_cred());
+	if (IS_ERR(own))
+		return own;
+	err = deny_write_access(own);
+	if (err) {
+		fput(own);
+		return ERR_PTR(err);
+	}
+	return own;
+}
+
+static void close_own(struct itme_region *region)
+{
+	if (region->store_is_bdev) {
+		bdev_fput(region->store);
+	} else {
+		allow_write_access(region->store);
+		fput(region->store);
+	}
+	region->store = NULL;
+}
+
+static int add_store(struct itme_region *region)
+{
+	struct inode *inode = data_inode(region->store);
+	struct itme_region *other;
+
+	guard(mutex)(&stores_mutex);
+	list_for_each_entry(other, &stores, store_node)
+		if (data_inode(other->store) == inode)
+			return -EBUSY;
+	if (on_loop_device(inode) && loop_over_region())
+		return -ELOOP;
+	list_add(&region->store_node, &stores);
+	return 0;
+}
+
+/**
+ * itme_store_open - take a store for a new region
+ * @region: the region; its store and size are set
+ * @fd: the caller's descriptor
+ *
+ * Return: 0 or an error of &struct itme_attach.
+ */
+int itme_store_open(struct itme_region *region, int fd)
+{
+	struct file *file = fget(fd); /* NULL for O_PATH too */
+	struct file *own;
+	int err;
+
+	if (!file)
+		return -EBADF;
+	err = check(file);
+	if (err)
+		goto out;
+	own = reopen(region, file);
+	if (IS_ERR(own)) {
+		err = PTR_ERR(own);
+		goto out;
+	}
+	region->store = own;
+	region->store_is_bdev = S_ISBLK(file_inode(file)->i_mode);
+	err = own->f_mode & FMODE_CAN_ODIRECT ? 0 : -EINVAL;
+	if (!err)
+		err = add_store(region);
+	if (err)
+		close_own(region);
+	else
+		region->bytes = i_size_read(data_inode(own));
+out:
+	fput(file);
+	return err;
+}
+
+/**
+ * itme_store_close - let go of the store
+ * @region: a region without fills under way
+ */
+void itme_store_close(struct itme_region *region)
+{
+	mutex_lock(&stores_mutex);
+	list_del_init(&region->store_node);
+	mutex_unlock(&stores_mutex);
+	close_own(region);
+}
+
+/**
+ * itme_store_submit - read from the store past its page cache
+ * @region: the region
+ * @iocb: ki_complete set for an asynchronous read, else zeroed
+ * @to: where to
+ * @pos: byte offset
+ *
+ * Return: bytes read, -EIOCBQUEUED where ki_complete will be called, or an error.
+ */
+ssize_t itme_store_submit(struct itme_region *region, struct kiocb *iocb,
+			  struct iov_iter *to, loff_t pos)
+{
+	void (*complete)(struct kiocb *iocb, long res) = iocb->ki_complete;
+
+	init_sync_kiocb(iocb, region->store);
+	iocb->ki_complete = complete;
+	iocb->ki_flags |= IOCB_DIRECT; /* a block device has no O_DIRECT in its flags */
+	iocb->ki_pos = pos;
+	return vfs_iocb_iter_read(region->store, iocb, to);
+}
+
+/**
+ * itme_store_read_direct - read from the store into a caller's buffer
+ * @region: the region
+ * @pos: byte offset inside the region
+ * @to: where to; at most to the end of the granule is read
+ *
+ * Return: bytes read, more than 0, or an error.
+ */
+ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct iov_iter *to)
+{
+	u64 granule_bytes = itme_granule_bytes(region->inst);
+	/* Up to the granule's end even past the region's: blocks are read whole. */
+	size_t most = granule_bytes - (pos & (granule_bytes - 1));
+	size_t count = iov_iter_count(to);
+	struct kiocb iocb = {};
+	ssize_t n;
+
+	iov_iter_truncate(to, most);
+	n = itme_store_submit(region, &iocb, to, pos);
+	if (count > most)
+		iov_iter_reexpand(to, iov_iter_count(to) + count - most);
+	if (n == 0)
+		return -EIO; /* the store has become smaller */
+	if (n < 0)
+		return n;
+	n = min_t(u64, n, region->bytes - pos);
+	itme_count_add(region, direct_bytes, n);
+	return n;
+}
