@@ -23,13 +23,14 @@ static void report(struct itme_region *region, u64 granule, u32 cause, u64 start
 }
 
 /*
- * A miss. Where the fault allows it the lock is dropped for the wait: the fill
- * may need the store's i_rwsem, whose holder may be waiting for mmap_lock.
+ * The granule is filling or moving. Where the fault allows it the lock is
+ * dropped for the wait: the fill may need the store's i_rwsem, whose holder may
+ * be waiting for mmap_lock.
  *
  * Return: 0 to look again; else what the fault returns.
  */
-static vm_fault_t wait_for_fill(struct vm_fault *vmf, struct itme_region *region, u64 granule,
-				u64 start_ns)
+static vm_fault_t wait_for_frame(struct vm_fault *vmf, struct itme_region *region, u64 granule,
+				 bool miss, u64 start_ns)
 {
 	struct itme_granule *g = itme_region_granule(region, granule);
 	struct file *file;
@@ -37,7 +38,8 @@ static vm_fault_t wait_for_fill(struct vm_fault *vmf, struct itme_region *region
 
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
-	itme_count_one(region, miss_count);
+	if (miss)
+		itme_count_one(region, miss_count);
 	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY)) {
 		err = itme_granule_wait(region, g);
 		return err || itme_granule_failed(g) ? VM_FAULT_SIGBUS : 0;
@@ -45,7 +47,7 @@ static vm_fault_t wait_for_fill(struct vm_fault *vmf, struct itme_region *region
 	file = get_file(vmf->vma->vm_file); /* the region, once the VMA may be gone */
 	release_fault_lock(vmf);
 	itme_granule_wait(region, g);
-	report(region, granule, ITME_CAUSE_MISS, start_ns);
+	report(region, granule, miss ? ITME_CAUSE_MISS : 0, start_ns);
 	fput(file);
 	/* MAJOR makes the core set FAULT_FLAG_TRIED for the next attempt. */
 	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
@@ -82,10 +84,10 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	if (tried && itme_granule_failed(g))
 		return VM_FAULT_SIGBUS;
 	for (;;) {
-		bool waited = false;
+		bool miss = false;
 		vm_fault_t ret;
 
-		folio = itme_granule_get(region, granule, ITME_GET_NOWAIT, &waited);
+		folio = itme_granule_get(region, granule, ITME_GET_NOWAIT, &miss);
 		if (!IS_ERR(folio)) {
 			if (lock_frame(g, folio))
 				break;
@@ -93,10 +95,11 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 		}
 		if (PTR_ERR(folio) != -EAGAIN)
 			return error_to_fault(PTR_ERR(folio));
-		ret = wait_for_fill(vmf, region, granule, start_ns);
+		ret = wait_for_frame(vmf, region, granule, miss, start_ns);
 		if (ret)
 			return ret;
-		cause = ITME_CAUSE_MISS;
+		if (miss)
+			cause = ITME_CAUSE_MISS;
 	}
 	itme_count_one(region, fault_count);
 	if (!tried) /* else the wait was reported */

@@ -193,6 +193,8 @@ static void set_target(struct itme_instance *inst, struct itme_pool *pool, unsig
 	unsigned long flags;
 
 	spin_lock_irqsave(&inst->frame_lock, flags);
+	/* The window holds frames of the top tier only, which may change now. */
+	itme_victim_settle_window(inst);
 	pool->target = frames;
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
 }

@@ -195,7 +195,7 @@ bool itme_granule_failed(struct itme_granule *g)
  * @region: the region
  * @granule: number of the granule, inside the region
  * @flags: ITME_GET_*
- * @waited: (out) set where the granule was not resident at once
+ * @waited: (out) set where it takes the store to get it
  *
  * With ITME_GET_NOWAIT an absent granule's fill is started, but not waited for.
  *
@@ -224,7 +224,6 @@ struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned
 				return ERR_PTR(-ENODATA);
 			if (tried && fill_err)
 				return ERR_PTR(fill_err);
-			*waited = true;
 			if (itme_granule_start_fill(g, ITME_GRANULE_DEMAND)) {
 				err = itme_fill_start(region, granule, g, NULL,
 						      ITME_TIER_STORE);
@@ -232,7 +231,8 @@ struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned
 					return ERR_PTR(err);
 			}
 		}
-		*waited = true;
+		if (state != ITME_MOVING)
+			*waited = true;
 		if (flags & ITME_GET_NOWAIT)
 			return ERR_PTR(-EAGAIN);
 		tried = true;

@@ -311,6 +311,7 @@ void itme_victim_abandon(struct itme_instance *inst, struct folio *folio,
 			 enum itme_tier tier);
 void itme_victim_admit(struct itme_instance *inst, struct folio *folio,
 		       enum itme_tier tier);
+void itme_victim_settle_window(struct itme_instance *inst);
 void itme_victim_settle(struct itme_instance *inst, struct folio *folio,
 			enum itme_tier tier);
 bool itme_victim_remove(struct itme_instance *inst, struct folio *folio,

@@ -20,6 +20,7 @@ struct itme_attr {
 };
 
 static struct kset *itme_kset;
+static DEFINE_MUTEX(names_mutex); /* from looking for a name to taking it */
 
 static struct itme_kobj *to_itme_kobj(struct kobject *kobj)
 {
@@ -252,7 +253,8 @@ int itme_sysfs_add_instance(struct itme_instance *inst)
 {
 	struct kobject *kobj;
 
-	/* The driver core complains of a duplicate in the log: ask first. */
+	guard(mutex)(&names_mutex);
+	/* sysfs complains of a duplicate with a stack trace: ask first. */
 	kobj = kset_find_obj(itme_kset, inst->name);
 	if (kobj) {
 		kobject_put(kobj);

@@ -68,6 +68,17 @@ static void settle_oldest_of_window(struct itme_instance *inst, enum itme_tier t
 }
 
 /**
+ * itme_victim_settle_window - settle all of the window
+ * @inst: the instance; frame_lock is held
+ */
+void itme_victim_settle_window(struct itme_instance *inst)
+{
+	lockdep_assert_held(&inst->frame_lock);
+	while (inst->nr_window)
+		settle_oldest_of_window(inst, itme_victim_top_tier(inst));
+}
+
+/**
  * itme_victim_admit - put a frame that a demand fill has filled into the window
  * @inst: the instance
  * @folio: a frame of the top tier from itme_victim_obtain(), bound, RESIDENT
@@ -157,12 +168,13 @@ static struct folio *renewal_victim(struct itme_instance *inst, enum itme_tier *
 static bool take_victim(struct itme_instance *inst, enum itme_tier *tier, bool for_fill,
 			struct victim *v)
 {
-	enum itme_tier top = itme_victim_top_tier(inst);
 	struct itme_pool *pool = &inst->pool[*tier];
 	struct folio *folio = NULL;
+	enum itme_tier top;
 	unsigned long flags;
 
 	spin_lock_irqsave(&inst->frame_lock, flags);
+	top = itme_victim_top_tier(inst);
 	if (*tier == top && inst->nr_window) {
 		bool full = !inst->pool[ITME_TIER_CXL].nr_free || top == ITME_TIER_CXL;
 		bool renew = for_fill && full &&
