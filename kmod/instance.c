@@ -167,10 +167,17 @@ err_free:
 	return ERR_PTR(err);
 }
 
+/* mount(8) repeats the options in force: those may be clamped to a new budget. */
+static bool window_changes(const struct itme_instance *inst, const struct itme_options *opts)
+{
+	return opts->window_given &&
+	       opts->window_bytes >> inst->granule_shift != inst->window_frames;
+}
+
 static int check_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 			     const struct itme_options *opts)
 {
-	u64 frames = 0;
+	u64 target[ITME_TIERS], frames;
 	int tier;
 
 	if (opts->name[0] && strcmp(opts->name, inst->name))
@@ -181,16 +188,22 @@ static int check_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 		const nodemask_t *want = &opts->nodes[tier];
 		struct itme_pool *pool = &inst->pool[tier];
 
-		frames += opts->given[tier] ? opts->bytes[tier] >> inst->granule_shift :
-					      pool->target;
+		target[tier] = opts->given[tier] ? opts->bytes[tier] >> inst->granule_shift :
+						   pool->target;
 		if (!opts->given[tier] || nodes_empty(*want) || nodes_equal(*want, pool->nodes))
 			continue;
 		if (pool->target)
 			return itme_invalf(fc, "the nodes of a tier cannot change while it has frames; set its budget to 0 first");
 	}
+	frames = target[ITME_TIER_DRAM] + target[ITME_TIER_CXL];
 	if (frames < ITME_MIN_FRAMES)
 		return itme_invalf(fc, "the budgets would hold %llu granules, %u are needed",
 				   frames, ITME_MIN_FRAMES);
+	frames = opts->window_bytes >> inst->granule_shift;
+	if (window_changes(inst, opts) &&
+	    (!frames || frames > (target[ITME_TIER_DRAM] ?: target[ITME_TIER_CXL])))
+		return itme_invalf(fc, "window=%llu: takes one granule to the whole budget of the fastest tier",
+				   opts->window_bytes);
 	return 0;
 }
 
@@ -205,6 +218,7 @@ static int check_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 int itme_instance_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 			      const struct itme_options *opts)
 {
+	bool set_window = window_changes(inst, opts);
 	int err = check_reconfigure(fc, inst, opts);
 	int tier;
 
@@ -218,9 +232,8 @@ int itme_instance_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 			return itme_invalf(fc, "cxl: names no node; write cxl=SIZE@NODE");
 		err = resize(fc, inst, tier, opts->bytes[tier]);
 	}
-	if (!err && opts->window_given && itme_instance_set_window(inst, opts->window_bytes))
-		return itme_invalf(fc, "window=%llu: takes one granule to the whole budget of the fastest tier",
-				   opts->window_bytes);
+	if (!err && set_window)
+		err = itme_instance_set_window(inst, opts->window_bytes);
 	return err;
 }
 
