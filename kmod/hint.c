@@ -18,21 +18,6 @@ static void refuse(struct hinted_range *range, u64 bytes, int err)
 		range->result->error = err;
 }
 
-/* Own the frame of a resident granule, or NULL where it is busy or absent. */
-static struct folio *take_frame(struct itme_instance *inst, struct itme_granule *g,
-				enum itme_tier *tier)
-{
-	struct folio *folio = itme_granule_frame(g, tier);
-	bool owned;
-
-	if (!folio)
-		return NULL;
-	/* With our reference no mover can take the frame to another granule. */
-	owned = itme_victim_remove(inst, folio, *tier);
-	folio_put(folio);
-	return owned ? folio : NULL;
-}
-
 /* Move a resident granule to a free frame of the wanted tier. */
 static void prefetch_resident(struct hinted_range *range, u64 granule, struct itme_granule *g)
 {
@@ -54,7 +39,7 @@ static void prefetch_resident(struct hinted_range *range, u64 granule, struct it
 		range->result->clipped_bytes += bytes;
 		return;
 	}
-	folio = take_frame(inst, g, &tier);
+	folio = itme_victim_take_granule(inst, g, &tier);
 	if (!folio) {
 		itme_frame_put(inst, range->tier, to);
 		refuse(range, bytes, -EBUSY);
@@ -145,7 +130,7 @@ static void release_granule(struct hinted_range *range, u64 granule, struct itme
 	enum itme_tier tier;
 	int err;
 
-	folio = take_frame(region->inst, g, &tier);
+	folio = itme_victim_take_granule(region->inst, g, &tier);
 	if (!folio) {
 		refuse(range, bytes, -EBUSY);
 		return;

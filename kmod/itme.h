@@ -314,8 +314,8 @@ void itme_victim_admit(struct itme_instance *inst, struct folio *folio,
 void itme_victim_settle_window(struct itme_instance *inst);
 void itme_victim_settle(struct itme_instance *inst, struct folio *folio,
 			enum itme_tier tier);
-bool itme_victim_remove(struct itme_instance *inst, struct folio *folio,
-			enum itme_tier tier);
+struct folio *itme_victim_take_granule(struct itme_instance *inst, struct itme_granule *g,
+				       enum itme_tier *tier);
 struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tier,
 				  bool for_fill);
 

@@ -118,15 +118,9 @@ static void evict_granule(struct itme_region *region, u64 granule, struct itme_g
 	struct itme_instance *inst = region->inst;
 	enum itme_tier tier;
 	struct folio *folio;
-	bool owned;
 
-	folio = itme_granule_frame(g, &tier);
+	folio = itme_victim_take_granule(inst, g, &tier);
 	if (!folio)
-		return;
-	/* With our reference no mover can take the frame to another granule. */
-	owned = itme_victim_remove(inst, folio, tier);
-	folio_put(folio);
-	if (!owned)
 		return; /* a mover owns it; it is listed or gone when the mover ends */
 	if (itme_migrate_drop(region, granule, folio, true) == 0) {
 		itme_frame_put(inst, tier, folio);

@@ -120,25 +120,32 @@ void itme_victim_settle(struct itme_instance *inst, struct folio *folio, enum it
 }
 
 /**
- * itme_victim_remove - take a certain frame off its list, to own it
+ * itme_victim_take_granule - take a certain granule's frame off its list, to own it
  * @inst: the instance
- * @folio: a frame, with a reference or otherwise sure to exist
- * @tier: the frame's tier
+ * @g: the granule
+ * @tier: (out) the frame's tier
  *
- * Return: false where somebody else owns it.
+ * Return: the frame, or NULL where the granule is not RESIDENT or somebody else
+ * owns its frame.
  */
-bool itme_victim_remove(struct itme_instance *inst, struct folio *folio, enum itme_tier tier)
+struct folio *itme_victim_take_granule(struct itme_instance *inst, struct itme_granule *g,
+				       enum itme_tier *tier)
 {
+	/* While we have this reference no mover can give the frame to another granule. */
+	struct folio *folio = itme_granule_frame(g, tier);
 	unsigned long flags;
 	bool listed;
 
+	if (!folio)
+		return NULL;
 	spin_lock_irqsave(&inst->frame_lock, flags);
 	listed = folio->private == (void *)ITME_LIST_WINDOW ||
 		 folio->private == (void *)ITME_LIST_SETTLED;
 	if (listed)
-		unlist_locked(inst, folio, tier);
+		unlist_locked(inst, folio, *tier);
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
-	return listed;
+	folio_put(folio);
+	return listed ? folio : NULL;
 }
 
 static struct folio *oldest(struct list_head *list)
