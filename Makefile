@@ -96,7 +96,8 @@ build/bpf/%.skel.h: build/bpf/%.bpf.o
 cxx_flags := -std=c++23 -Wall -Wextra -Werror -Iagent
 lib_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/lib/*.cpp))
 itmectl_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/itmectl/*.cpp))
-test_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/unit/*.cpp))
+test_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/unit/*.cpp)) \
+	$(patsubst %.c,build/%.o,$(wildcard tests/unit/*.c))
 agent_libs := -lbpf -lnuma
 
 agent: build/itmectl ## itmectl, build/itmectl
@@ -117,6 +118,11 @@ build/%.o: %.cpp
 	$(call say,CXX,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) $(cxx_flags) $(CXXFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+
+build/%.o: %.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
 -include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(test_objs))
 

@@ -29,5 +29,14 @@ using Action = std::function<Result<void>(Env &)>;
 [[nodiscard]] int run_itmectl(int argc, const char *const *argv, Env &env);
 
 void add_list(CLI::App &app, Action &action);
+void add_info(CLI::App &app, Action &action);
+void add_attach(CLI::App &app, Action &action);
+void add_detach(CLI::App &app, Action &action);
+void add_umount(CLI::App &app, Action &action);
+void add_stat(CLI::App &app, Action &action);
+void add_residency(CLI::App &app, Action &action);
+void add_hint(CLI::App &app, Action &action);
+void add_drop(CLI::App &app, Action &action);
+void add_doctor(CLI::App &app, Action &action);
 
 } // namespace itme

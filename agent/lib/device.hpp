@@ -30,7 +30,7 @@ struct Info {
 
 struct Attach {
 	std::string name;
-	std::optional<std::uint32_t> mode;
+	std::optional<std::uint32_t> mode = {};
 };
 
 enum class HintOp { prefetch, release };

@@ -20,7 +20,7 @@ struct AttachAttempt {
 	Path mount;
 	std::string name;
 	bool is_block_device = false;
-	std::vector<Holder> writers; // who has the store open for writing, if known
+	std::vector<Holder> writers = {}; // who has the store open for writing, if known
 };
 
 [[nodiscard]] Error explain_attach(int err, const AttachAttempt &attempt);

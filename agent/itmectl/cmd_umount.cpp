@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// itmectl umount: end an instance, or say who uses it.
+#include "itmectl/command.hpp"
+#include "lib/explain.hpp"
+#include "lib/mounts.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <sys/mount.h>
+
+namespace itme {
+
+namespace {
+
+struct Options {
+	Path mount;
+};
+
+Result<void> run(const Options &options, Env &env)
+{
+	std::error_code ec;
+	const auto path = std::filesystem::canonical(options.mount, ec);
+	if (ec)
+		return std::unexpected(explain_path(ec.value(), options.mount));
+
+	const auto mounts = read_mounts(env.root);
+	if (!mounts)
+		return std::unexpected(explain_path(mounts.error(), "/proc/self/mountinfo"));
+	if (std::ranges::find(*mounts, path, &Mount::path) == mounts->end())
+		return fail(path.string() + " is no itme mount: itmectl list shows them",
+			    Exit::unsupported);
+
+	if (umount2(path.c_str(), UMOUNT_NOFOLLOW) == 0)
+		return {};
+	const int err = errno;
+	return std::unexpected(explain_umount(
+		err, path, err == EBUSY ? users_below(env.root, path) : std::vector<Holder>{}));
+}
+
+} // namespace
+
+void add_umount(CLI::App &app, Action &action)
+{
+	auto options = std::make_shared<Options>();
+	auto *command = app.add_subcommand("umount", "unmount an instance; says who uses it");
+
+	command->add_option("MOUNT", options->mount, "the mount")->required();
+	command->callback([options, &action] {
+		action = [options](Env &env) { return run(*options, env); };
+	});
+}
+
+} // namespace itme
