@@ -13,7 +13,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 
-.PHONY: all kmod bpf agent check check-debug demo lint install clean help lint-flags
+.PHONY: all kmod bpf agent unit kselftest check check-debug demo lint install clean help
 
 all: kmod bpf agent ## the module, the BPF programs and the agent, into build/
 
@@ -106,9 +106,11 @@ build/itmectl: $(itmectl_objs) $(lib_objs)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -o $@
 
+unit: build/tests/unit-tests ## the unit tests, built
+
 build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs)) $(lib_objs)
 	$(call say,LINK,$@)
-	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -lgtest -lgtest_main -pthread -o $@
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -lgtest -pthread -o $@
 
 build/agent/lib/device.o $(test_objs): cxx_flags += -Iuapi
 build/agent/lib/telemetry.o: cxx_flags += -Ibpf -Ibuild/bpf
@@ -133,6 +135,9 @@ lint-flags:
 # ----------------------------------------------------------------------
 # Proof, show, and use.
 
+kselftest: ## the kernel tests, built; scripts/vm runs them
+	$(Q)+$(MAKE) -C tests/kselftest O=$(CURDIR)/build/kselftest
+
 check: ## everything that proves it works, the guest included
 	$(Q)tests/run
 
@@ -146,7 +151,7 @@ lint: $(bpf_skels) ## checkpatch, sparse, kernel-doc, clang-format, clang-tidy, 
 	$(Q)scripts/lint
 
 install: all ## the module for KDIR's release, itmectl and the header
-	$(Q)install -D -m 0755 build/itmectl $(DESTDIR)$(PREFIX)/bin/itmectl
+	$(Q)install -D -s -m 0755 build/itmectl $(DESTDIR)$(PREFIX)/bin/itmectl
 	$(Q)install -D -m 0644 uapi/itme.h $(DESTDIR)$(PREFIX)/include/itme.h
 	$(Q)install -D -m 0644 $(kmod_dir)/itme.ko $(DESTDIR)/lib/modules/$(release)/updates/itme.ko
 	$(Q)$(if $(DESTDIR),,depmod $(release))

@@ -30,7 +30,7 @@ struct itme_region;
 /* The classic event, as in /sys/kernel/tracing/events/itme/fault/format, which the agent checks. */
 struct fault_event {
 	__u64 common;
-	__u32 instance;
+	__u32 dev;
 	__u32 tier;
 	__u32 cause;
 	__u64 region;
