@@ -202,7 +202,9 @@ def main(folder):
             raise Failure(f"the run '{name}' did not decode {tokens} tokens")
 
     checks = compare(runs["ext4"], runs["itme"], runs["corrupt"])
-    memory = summary(runs["memory"], settling=1)
+    # Nothing to settle there, and what else the host did is no part of computing.
+    memory = summary(runs["memory"], settling=0)
+    memory["seconds_per_token"] = min(memory["seconds"])
     ext4, itme = summary(runs["ext4"]), summary(runs["itme"])
     match = all(holds for _, holds in checks[:3])
     result = {
