@@ -17,6 +17,11 @@
 struct itme_fill {
 	struct kiocb iocb;
 	struct work_struct work;
+	/*
+	 * One reference of the submitter and one of the completion: a file
+	 * system looks at the kiocb and its file after it has queued the read.
+	 */
+	refcount_t refs;
 	struct bio_vec bvec;
 	struct itme_region *region;
 	struct itme_granule *g;
@@ -28,6 +33,16 @@ struct itme_fill {
 };
 
 static struct kmem_cache *fill_cache;
+
+static void put_fill(struct itme_fill *fill)
+{
+	struct itme_region *region = fill->region;
+
+	if (!refcount_dec_and_test(&fill->refs))
+		return;
+	kmem_cache_free(fill_cache, fill);
+	itme_region_busy_put(region);
+}
 
 static void give_frame_back(struct itme_fill *fill)
 {
@@ -42,7 +57,7 @@ static void give_frame_back(struct itme_fill *fill)
 		itme_frame_put(inst, fill->tier, fill->folio);
 }
 
-/* The end of every fill; may run in interrupt context. @err: 0 or negative. */
+/* Publish what came of a fill; may run in interrupt context. @err: 0 or negative. */
 static void finish(struct itme_fill *fill, int err)
 {
 	struct itme_region *region = fill->region;
@@ -67,8 +82,6 @@ static void finish(struct itme_fill *fill, int err)
 		else
 			itme_victim_settle(inst, fill->folio, fill->tier);
 	}
-	kmem_cache_free(fill_cache, fill);
-	itme_region_busy_put(region);
 }
 
 static void read_done(struct itme_fill *fill, long res)
@@ -87,25 +100,20 @@ static void read_done(struct itme_fill *fill, long res)
 
 static void fill_complete(struct kiocb *iocb, long res)
 {
-	read_done(container_of(iocb, struct itme_fill, iocb), res);
+	struct itme_fill *fill = container_of(iocb, struct itme_fill, iocb);
+
+	read_done(fill, res);
+	put_fill(fill);
 }
 
-static void fill_work(struct work_struct *work)
+static void submit(struct itme_fill *fill)
 {
-	struct itme_fill *fill = container_of(work, struct itme_fill, work);
 	struct itme_region *region = fill->region;
 	u64 granule_bytes = itme_granule_bytes(region->inst);
 	u64 bytes = round_up(itme_granule_valid_bytes(region, fill->granule), PAGE_SIZE);
 	struct iov_iter to;
 	ssize_t res;
 
-	if (!fill->folio)
-		fill->folio = itme_victim_obtain(region->inst, &fill->tier);
-	if (!fill->folio) {
-		itme_count_one(region, expired_count);
-		finish(fill, -ENOMEM);
-		return;
-	}
 	if (bytes < granule_bytes)
 		folio_zero_segment(fill->folio, bytes, granule_bytes);
 	bvec_set_folio(&fill->bvec, fill->folio, bytes, 0);
@@ -114,7 +122,25 @@ static void fill_work(struct work_struct *work)
 	res = itme_store_submit(region, &fill->iocb, &to,
 				fill->granule << region->inst->granule_shift);
 	if (res != -EIOCBQUEUED)
-		read_done(fill, res);
+		fill_complete(&fill->iocb, res);
+	put_fill(fill);
+}
+
+static void fill_work(struct work_struct *work)
+{
+	struct itme_fill *fill = container_of(work, struct itme_fill, work);
+	struct itme_region *region = fill->region;
+
+	if (!fill->folio)
+		fill->folio = itme_victim_obtain(region->inst, &fill->tier);
+	if (fill->folio) {
+		refcount_set(&fill->refs, 2);
+		submit(fill);
+		return;
+	}
+	itme_count_one(region, expired_count);
+	finish(fill, -ENOMEM);
+	put_fill(fill);
 }
 
 /**
@@ -139,6 +165,7 @@ int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule
 		return -ENOMEM;
 	}
 	INIT_WORK(&fill->work, fill_work);
+	refcount_set(&fill->refs, 1);
 	fill->region = region;
 	fill->granule = granule;
 	fill->g = g;
