@@ -7,18 +7,39 @@
 
 static DEFINE_IDA(instance_ids);
 
+/* The next itmeN that no other mount has been given. */
+static int next_name(struct itme_instance *inst)
+{
+	int id = ida_alloc_min(&instance_ids, inst->id + 1, GFP_KERNEL);
+
+	if (id < 0)
+		return id;
+	if (inst->id >= 0)
+		ida_free(&instance_ids, inst->id);
+	inst->id = id;
+	snprintf(inst->name, sizeof(inst->name), "itme%d", id);
+	return 0;
+}
+
 static int set_name(struct itme_instance *inst, const struct itme_options *opts)
 {
 	inst->id = -1;
-	if (opts->name[0]) {
-		strscpy(inst->name, opts->name, sizeof(inst->name));
-		return 0;
-	}
-	inst->id = ida_alloc(&instance_ids, GFP_KERNEL);
-	if (inst->id < 0)
-		return inst->id;
-	snprintf(inst->name, sizeof(inst->name), "itme%d", inst->id);
+	if (!opts->name[0])
+		return next_name(inst);
+	strscpy(inst->name, opts->name, sizeof(inst->name));
 	return 0;
+}
+
+static int add_to_sysfs(struct fs_context *fc, struct itme_instance *inst)
+{
+	int err = itme_sysfs_add_instance(inst);
+
+	/* Somebody's name= may be one that we would have given. */
+	while (err == -EEXIST && inst->id >= 0)
+		err = next_name(inst) ?: itme_sysfs_add_instance(inst);
+	if (err == -EEXIST)
+		errorf(fc, "itme: name=%s: an instance of that name is mounted", inst->name);
+	return err;
 }
 
 static void init_pools(struct itme_instance *inst, const struct itme_options *opts)
@@ -100,6 +121,11 @@ int itme_instance_set_budget(struct itme_instance *inst, enum itme_tier tier, u6
 	enum itme_tier other = tier == ITME_TIER_DRAM ? ITME_TIER_CXL : ITME_TIER_DRAM;
 	u64 frames = READ_ONCE(inst->pool[other].target) + (bytes >> inst->granule_shift);
 
+	if (bytes && inst->pool[other].target &&
+	    nodes_intersects(inst->pool[tier].nodes, inst->pool[other].nodes)) {
+		pr_err("%s: a node is named for both dram and cxl\n", inst->name);
+		return -EINVAL;
+	}
 	if (frames < ITME_MIN_FRAMES) {
 		pr_err("%s: the budgets would hold %llu granules, %u are needed\n", inst->name,
 		       frames, ITME_MIN_FRAMES);
@@ -132,8 +158,7 @@ struct itme_instance *itme_instance_create(struct fs_context *fc,
 	if (err)
 		goto err_free;
 	err = -ENOMEM;
-	inst->fill_wq = alloc_workqueue("itme_fill/%s", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI,
-					0, inst->name);
+	inst->fill_wq = alloc_workqueue("itme_fill", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
 	if (!inst->fill_wq)
 		goto err_name;
 	err = resize(fc, inst, ITME_TIER_DRAM, opts->bytes[ITME_TIER_DRAM]);
@@ -147,13 +172,9 @@ struct itme_instance *itme_instance_create(struct fs_context *fc,
 				  opts->window_bytes);
 		goto err_frames;
 	}
-	err = itme_sysfs_add_instance(inst);
-	if (err) {
-		if (err == -EEXIST)
-			errorf(fc, "itme: name=%s: an instance of that name is mounted",
-			       inst->name);
+	err = add_to_sysfs(fc, inst);
+	if (err)
 		goto err_frames;
-	}
 	return inst;
 
 err_frames:
@@ -177,6 +198,7 @@ static bool window_changes(const struct itme_instance *inst, const struct itme_o
 static int check_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 			     const struct itme_options *opts)
 {
+	nodemask_t nodes[ITME_TIERS];
 	u64 target[ITME_TIERS], frames;
 	int tier;
 
@@ -190,11 +212,16 @@ static int check_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 
 		target[tier] = opts->given[tier] ? opts->bytes[tier] >> inst->granule_shift :
 						   pool->target;
+		nodes[tier] = pool->nodes;
 		if (!opts->given[tier] || nodes_empty(*want) || nodes_equal(*want, pool->nodes))
 			continue;
+		nodes[tier] = *want;
 		if (pool->target)
 			return itme_invalf(fc, "the nodes of a tier cannot change while it has frames; set its budget to 0 first");
 	}
+	if (target[ITME_TIER_DRAM] && target[ITME_TIER_CXL] &&
+	    nodes_intersects(nodes[ITME_TIER_DRAM], nodes[ITME_TIER_CXL]))
+		return itme_invalf(fc, "a node is named for both dram and cxl");
 	frames = target[ITME_TIER_DRAM] + target[ITME_TIER_CXL];
 	if (frames < ITME_MIN_FRAMES)
 		return itme_invalf(fc, "the budgets would hold %llu granules, %u are needed",

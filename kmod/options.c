@@ -23,23 +23,26 @@ static int parse_size(const char *text, u64 *bytes, char **end)
 {
 	static const char suffixes[] = "KMGTPE";
 	const char *suffix;
+	char number[32];
 	char *after;
-	u64 number;
+	int err;
 
 	if (!isdigit(*text))
 		return -EINVAL;
-	number = simple_strtoull(text, &after, 0);
-	if (after - text > 19)
+	simple_strtoull(text, &after, 0);
+	if (after - text >= sizeof(number))
 		return -ERANGE;
-	*bytes = memparse(text, end);
+	strscpy(number, text, after - text + 1);
+	err = kstrtoull(number, 0, bytes);
+	if (err)
+		return err;
+	memparse(text, end);
 	if (*end == after)
 		return 0;
 	suffix = strchr(suffixes, toupper(*after));
 	if (!suffix)
 		return -EINVAL;
-	if (check_shl_overflow(number, 10 * (suffix - suffixes + 1), bytes))
-		return -ERANGE;
-	return 0;
+	return check_shl_overflow(*bytes, 10 * (suffix - suffixes + 1), bytes) ? -ERANGE : 0;
 }
 
 static int parse_nodes(struct fs_context *fc, const char *key, char *text, bool many,
