@@ -2,6 +2,7 @@
 # The front door of ITME. `make help` lists the targets; V=1 shows the commands.
 
 CLANG ?= clang-19
+CLANG_TIDY ?= clang-tidy-19
 BPFTOOL ?= $(or $(shell PATH=$$PATH:/usr/sbin command -v bpftool),bpftool)
 CXXFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
@@ -113,7 +114,7 @@ build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs)) $(li
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -lgtest -pthread -o $@
 
 build/agent/lib/device.o $(test_objs): cxx_flags += -Iuapi
-build/agent/lib/telemetry.o: cxx_flags += -Ibpf -Ibuild/bpf
+build/agent/lib/telemetry.o: cxx_flags += -Ibpf -isystem build/bpf
 build/agent/lib/telemetry.o: $(bpf_skels)
 
 build/%.o: %.cpp
@@ -128,9 +129,14 @@ build/%.o: %.c
 
 -include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(test_objs))
 
-# What clang-tidy is to be told: everything any file of the agent may include.
-lint-flags:
-	@echo $(cxx_flags) -Iuapi -Ibpf -Ibuild/bpf
+# clang-tidy takes long; an object that was not compiled again need not be looked at again.
+.PHONY: tidy
+tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs))
+
+build/%.tidy: build/%.o .clang-tidy
+	$(call say,TIDY,$*.cpp)
+	$(Q)$(CLANG_TIDY) --quiet $*.cpp -- $(cxx_flags) -Iuapi -Ibpf -isystem build/bpf 2>/dev/null
+	$(Q)touch $@
 
 # ----------------------------------------------------------------------
 # Proof, show, and use.

@@ -61,7 +61,7 @@ Result<void> run(const Options &options, Env &env)
 
 	const Hint hint{
 		.op = options.op,
-		.tier = *parse_tier(options.tier),
+		.tier = parse_tier(options.tier).value_or(Tier::dram),
 		.offset = options.offset,
 		.length = options.length.value_or(region->bytes - options.offset),
 	};

@@ -58,30 +58,23 @@ std::optional<std::uint64_t> parse_size(std::string_view text)
 
 std::string format_size(std::uint64_t bytes)
 {
-	std::size_t unit = 0; // 0: bytes
-	std::uint64_t tenths = bytes;
+	unsigned __int128 scale = 1;
 
 	if (bytes < 1024)
 		return std::to_string(bytes) + " B";
-	// Keep what is below the unit until the end, so that it is rounded once.
-	while (unit < units.size() && (bytes >> (10 * unit)) >= 1024)
-		unit++;
-	for (;; unit++) {
-		const auto shift = 10 * unit;
-		const auto whole = bytes >> shift;
-		const auto part = bytes & ((std::uint64_t{1} << shift) - 1);
+	for (const char unit : units) {
+		scale *= 1024;
+		const auto tenths = static_cast<std::uint64_t>(
+			(static_cast<unsigned __int128>(bytes) * 10 + scale / 2) / scale);
+		if (tenths >= 10240 && unit != units.back())
+			continue;
 
-		tenths = whole * 10 +
-			 static_cast<std::uint64_t>((static_cast<unsigned __int128>(part) * 10 +
-						     (std::uint64_t{1} << (shift - 1))) >>
-						    shift);
-		if (tenths < 10240 || unit == units.size())
-			break;
+		auto text = std::to_string(tenths / 10);
+		if (tenths % 10)
+			text += "." + std::to_string(tenths % 10);
+		return text + " " + unit + "iB";
 	}
-	auto text = std::to_string(tenths / 10);
-	if (tenths % 10)
-		text += "." + std::to_string(tenths % 10);
-	return text + " " + units[unit - 1] + "iB";
+	return {}; // not reached: the last unit holds everything
 }
 
 } // namespace itme
