@@ -29,6 +29,7 @@ struct itme_fill {
 	struct folio *folio;
 	enum itme_tier tier;
 	bool demand;
+	bool nowait; /* the next submission must not wait for a lock of the store */
 	u64 start_ns;
 };
 
@@ -102,6 +103,11 @@ static void fill_complete(struct kiocb *iocb, long res)
 {
 	struct itme_fill *fill = container_of(iocb, struct itme_fill, iocb);
 
+	if (res == -EAGAIN && fill->nowait) {
+		fill->nowait = false;
+		queue_work(fill->region->inst->fill_wq, &fill->work);
+		return; /* the completion's reference is the work's now */
+	}
 	read_done(fill, res);
 	put_fill(fill);
 }
@@ -119,13 +125,15 @@ static void submit(struct itme_fill *fill)
 	bvec_set_folio(&fill->bvec, fill->folio, bytes, 0);
 	iov_iter_bvec(&to, ITER_DEST, &fill->bvec, 1, bytes);
 	fill->iocb.ki_complete = fill_complete;
+	refcount_inc(&fill->refs); /* the completion's */
 	res = itme_store_submit(region, &fill->iocb, &to,
-				fill->granule << region->inst->granule_shift);
+				fill->granule << region->inst->granule_shift,
+				fill->nowait ? IOCB_NOWAIT : 0);
 	if (res != -EIOCBQUEUED)
 		fill_complete(&fill->iocb, res);
-	put_fill(fill);
 }
 
+/* The work's reference is put here, at the end of each run. */
 static void fill_work(struct work_struct *work)
 {
 	struct itme_fill *fill = container_of(work, struct itme_fill, work);
@@ -133,13 +141,15 @@ static void fill_work(struct work_struct *work)
 
 	if (!fill->folio)
 		fill->folio = itme_victim_obtain(region->inst, &fill->tier);
-	if (fill->folio) {
-		refcount_set(&fill->refs, 2);
+	if (!fill->folio) {
+		itme_count_one(region, expired_count);
+		finish(fill, -ENOMEM);
+	} else if (!fill->nowait && !itme_store_wait_unlocked(region)) {
+		itme_count_one(region, expired_count);
+		finish(fill, -EDEADLK);
+	} else {
 		submit(fill);
-		return;
 	}
-	itme_count_one(region, expired_count);
-	finish(fill, -ENOMEM);
 	put_fill(fill);
 }
 
@@ -166,6 +176,7 @@ int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule
 	}
 	INIT_WORK(&fill->work, fill_work);
 	refcount_set(&fill->refs, 1);
+	fill->nowait = region->store->f_mode & FMODE_NOWAIT;
 	fill->region = region;
 	fill->granule = granule;
 	fill->g = g;

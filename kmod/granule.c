@@ -168,26 +168,32 @@ int itme_granule_wait(struct itme_region *region, struct itme_granule *g)
 	if (left)
 		return 0;
 	itme_count_one(region, expired_count);
+	with_granule_lock(g);
+	g->flags |= ITME_GRANULE_EXPIRED;
+	g->stamp = jiffies;
 	return -ETIMEDOUT;
 }
 
 /**
- * itme_granule_failed - did the granule's last fill fail just now?
+ * itme_granule_failed - has a fill of the granule failed, or a wait ended, just now?
  * @g: the granule
  *
- * For a fault that was told to retry after a wait: it must not fill again and
- * again from a store that is gone. Forgets the failure, so that a later access
+ * For a fault that was told to retry after a wait: it must not wait again and
+ * again for a store that is gone. Forgets the failure, so that a later access
  * tries anew.
  *
  * Return: whether it did.
  */
 bool itme_granule_failed(struct itme_granule *g)
 {
+	u8 failure;
+
 	with_granule_lock(g);
-	if (g->state != ITME_ABSENT || !(g->flags & ITME_GRANULE_ERR))
+	if (g->state == ITME_RESIDENT)
 		return false;
-	g->flags &= ~ITME_GRANULE_ERR;
-	return (s32)((u32)jiffies - g->stamp) < 2 * HZ;
+	failure = g->flags & (ITME_GRANULE_ERR | ITME_GRANULE_EXPIRED);
+	g->flags &= ~failure;
+	return failure && (s32)((u32)jiffies - g->stamp) < 2 * HZ;
 }
 
 /**

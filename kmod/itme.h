@@ -69,6 +69,8 @@
 #define ITME_DEMAND_TIMEOUT (120 * HZ)
 /* A fill that finds every frame held gives up after this. */
 #define ITME_FRAME_TIMEOUT (10 * HZ)
+/* A fill that meets a lock of its store, held all this time, gives up. */
+#define ITME_STORE_LOCK_TIMEOUT (5 * HZ)
 /* A granule filled for a waiter is no victim for so long, or until it is mapped. */
 #define ITME_DEMAND_GRACE HZ
 
@@ -110,6 +112,7 @@ enum itme_state {
 #define ITME_GRANULE_DEMAND 0x01 /* a waiter has not mapped or read it yet */
 #define ITME_GRANULE_ERR 0x02 /* the last fill failed, at @stamp */
 #define ITME_GRANULE_HELD 0x04 /* the last move failed: page references */
+#define ITME_GRANULE_EXPIRED 0x08 /* a demand wait for it has ended, at @stamp */
 
 /* All fields are protected by the granule lock. 16 bytes: see region.c. */
 struct itme_granule {
@@ -329,7 +332,8 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 int itme_store_open(struct itme_region *region, int fd);
 void itme_store_close(struct itme_region *region);
 ssize_t itme_store_submit(struct itme_region *region, struct kiocb *iocb,
-			  struct iov_iter *to, loff_t pos);
+			  struct iov_iter *to, loff_t pos, int flags);
+bool itme_store_wait_unlocked(struct itme_region *region);
 ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct iov_iter *to);
 
 /* hint.c */

@@ -2,6 +2,7 @@
 /* The store: the file or block device behind a region. */
 #include <linux/blkdev.h>
 #include <linux/cred.h>
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/major.h>
 #include <linux/pagemap.h>
@@ -162,19 +163,48 @@ void itme_store_close(struct itme_region *region)
  * @iocb: ki_complete set for an asynchronous read, else zeroed
  * @to: where to
  * @pos: byte offset
+ * @flags: IOCB_NOWAIT or 0
  *
  * Return: bytes read, -EIOCBQUEUED where ki_complete will be called, or an error.
  */
 ssize_t itme_store_submit(struct itme_region *region, struct kiocb *iocb,
-			  struct iov_iter *to, loff_t pos)
+			  struct iov_iter *to, loff_t pos, int flags)
 {
 	void (*complete)(struct kiocb *iocb, long res) = iocb->ki_complete;
 
 	init_sync_kiocb(iocb, region->store);
 	iocb->ki_complete = complete;
-	iocb->ki_flags |= IOCB_DIRECT; /* a block device has no O_DIRECT in its flags */
+	iocb->ki_flags |= flags | IOCB_DIRECT; /* a block device has no O_DIRECT in its flags */
 	iocb->ki_pos = pos;
 	return vfs_iocb_iter_read(region->store, iocb, to);
+}
+
+/**
+ * itme_store_wait_unlocked - wait until a read would not wait for the store's lock
+ * @region: the region
+ *
+ * A task that reads the backing file into a mapping of the region holds that
+ * file's i_rwsem while it waits for our fill. With a writer of the lock (chmod,
+ * truncate) queued behind it, a read of ours would queue behind that writer, and
+ * all would wait for each other. So a fill that met the lock looks on for
+ * ITME_STORE_LOCK_TIMEOUT and then fails, which makes the reader let go.
+ *
+ * Return: whether the lock was free a moment ago.
+ */
+bool itme_store_wait_unlocked(struct itme_region *region)
+{
+	struct inode *inode = data_inode(region->store);
+	unsigned long deadline = jiffies + ITME_STORE_LOCK_TIMEOUT;
+
+	if (region->store_is_bdev)
+		return true;
+	while (!inode_trylock_shared(inode)) {
+		if (time_after(jiffies, deadline))
+			return false;
+		msleep(2);
+	}
+	inode_unlock_shared(inode);
+	return true;
 }
 
 /**
@@ -195,7 +225,7 @@ ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct io
 	ssize_t n;
 
 	iov_iter_truncate(to, most);
-	n = itme_store_submit(region, &iocb, to, pos);
+	n = itme_store_submit(region, &iocb, to, pos, 0);
 	if (count > most)
 		iov_iter_reexpand(to, iov_iter_count(to) + count - most);
 	if (n == 0)
