@@ -12,7 +12,7 @@
 
 #define BUDGET (8 * MIB) /* each of DRAM and CXL memory */
 #define BYTES (3 * 2 * BUDGET - 12345)
-#define GRANULES DIV_ROUND_UP(BYTES, GRANULE)
+#define GRANULES ((BYTES + GRANULE - 1) / GRANULE)
 #define THREADS 4
 
 struct digest {

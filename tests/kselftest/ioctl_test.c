@@ -421,7 +421,7 @@ TEST_F(command, hint_entries)
 		-EOPNOTSUPP, -EOPNOTSUPP, -EINVAL, -EINVAL, -EINVAL, -EINVAL, -EINVAL,
 		-EINVAL, -EINVAL, -EINVAL, -EINVAL, -EINVAL, 0,
 	};
-	const size_t n = sizeof(errors) / sizeof(errors[0]);
+	const size_t n = ARRAY_SIZE(errors);
 	struct itme_hint_vec vec = {
 		.size = sizeof(vec),
 		.entries = (uintptr_t)entries,
@@ -430,7 +430,7 @@ TEST_F(command, hint_entries)
 	};
 	size_t i;
 
-	ASSERT_EQ(n, sizeof(entries) / sizeof(entries[0]));
+	ASSERT_EQ(n, ARRAY_SIZE(entries));
 	ASSERT_EQ(0, call(self->region, ITME_IOC_HINT, &vec));
 	EXPECT_EQ(n, vec.done);
 	for (i = 0; i < n; i++) {

@@ -13,7 +13,7 @@
 #define FULL 6UL /* granules */
 #define TAIL (70 * KIB + 123) /* bytes past the last full one */
 #define BYTES (FULL * GRANULE + TAIL)
-#define MAPPED ROUND_UP(BYTES, PAGE)
+#define MAPPED round_up(BYTES, PAGE)
 #define SEED 11
 
 FIXTURE(map)
@@ -50,7 +50,7 @@ static void touch_every_granule(const char *addr)
 
 	/* Not the first byte: any address of a granule must do. */
 	for (offset = 0; offset < BYTES; offset += GRANULE)
-		(void)*(const volatile char *)(addr + offset + 12345);
+		touch(addr + offset + 12345);
 }
 
 TEST_F(map, one_fault_and_one_pmd_a_granule)
@@ -69,8 +69,8 @@ TEST_F(map, one_fault_and_one_pmd_a_granule)
 	EXPECT_EQ(BYTES, stat.fill_bytes);
 	EXPECT_EQ((FULL + 1) * GRANULE, stat.dram_bytes);
 	EXPECT_EQ(FULL + 1, count_tier(self->region, ITME_TIER_DRAM));
-	EXPECT_EQ(FULL * GRANULE, smaps(self->addr, "FilePmdMapped"));
-	EXPECT_EQ(FULL * GRANULE + PAGE, smaps(self->addr, "Rss"));
+	EXPECT_EQ(FULL * GRANULE, mapping_bytes(self->addr, "FilePmdMapped"));
+	EXPECT_EQ(FULL * GRANULE + PAGE, mapping_bytes(self->addr, "Rss"));
 }
 
 TEST_F(map, every_byte_is_right)
@@ -85,11 +85,12 @@ TEST_F(map, tail_ends_in_zeros_then_sigbus)
 	size_t offset, wrong = 0;
 	char *beyond;
 
-	EXPECT_EQ(-1, content_check_mapped(self->addr + FULL * GRANULE, FULL * GRANULE, TAIL, SEED));
+	EXPECT_EQ(-1, content_check_mapped(self->addr + FULL * GRANULE, FULL * GRANULE, TAIL,
+					   SEED));
 	for (offset = BYTES; offset < MAPPED; offset++)
 		wrong += self->addr[offset] != 0;
 	EXPECT_EQ(0, wrong);
-	EXPECT_EQ(0, smaps(self->addr + FULL * GRANULE, "FilePmdMapped"));
+	EXPECT_EQ(0, mapping_bytes(self->addr + FULL * GRANULE, "FilePmdMapped"));
 
 	beyond = mmap(NULL, MAPPED + GRANULE, PROT_READ, MAP_SHARED, self->region, 0);
 	ASSERT_NE(MAP_FAILED, beyond);
@@ -170,7 +171,7 @@ TEST_F(map, processes_share_one_copy)
 
 			_exit(addr == MAP_FAILED ||
 			      content_check_mapped(addr, 0, BYTES, SEED) != -1 ||
-			      smaps(addr, "FilePmdMapped") != FULL * GRANULE);
+			      mapping_bytes(addr, "FilePmdMapped") != FULL * GRANULE);
 		}
 	}
 	for (i = 0; i < 4; i++) {
@@ -200,11 +201,11 @@ TEST_F(map, partial_munmap_and_mremap)
 	/* Move two granules to another place, aligned and not. */
 	room = mmap(NULL, 6 * GRANULE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, room);
-	moved = (char *)ROUND_UP((uintptr_t)room, GRANULE) + 3 * PAGE;
+	moved = (char *)round_up((uintptr_t)room, GRANULE) + 3 * PAGE;
 	ASSERT_EQ(moved, mremap(addr + 2 * GRANULE, GRANULE, GRANULE,
 				MREMAP_MAYMOVE | MREMAP_FIXED, moved));
 	EXPECT_EQ(-1, content_check_mapped(moved, 2 * GRANULE, GRANULE, SEED));
-	moved = (char *)ROUND_UP((uintptr_t)room, GRANULE) + 2 * GRANULE;
+	moved = (char *)round_up((uintptr_t)room, GRANULE) + 2 * GRANULE;
 	ASSERT_EQ(moved, mremap(addr + 3 * GRANULE, GRANULE, 2 * GRANULE,
 				MREMAP_MAYMOVE | MREMAP_FIXED, moved));
 	EXPECT_EQ(-1, content_check_mapped(moved, 3 * GRANULE, 2 * GRANULE, SEED));
@@ -241,7 +242,7 @@ TEST_F(map, advice_does_no_harm)
 
 	touch_every_granule(self->addr);
 	EXPECT_EQ(0, madvise(self->addr, MAPPED, MADV_DONTNEED));
-	EXPECT_EQ(0, smaps(self->addr, "Rss"));
+	EXPECT_EQ(0, mapping_bytes(self->addr, "Rss"));
 	touch_every_granule(self->addr);
 	EXPECT_EQ(0, madvise(self->addr, MAPPED, MADV_COLD));
 	EXPECT_EQ(0, madvise(self->addr, MAPPED, MADV_PAGEOUT));
@@ -325,16 +326,16 @@ TEST_F(map, populate)
 	char *populated;
 
 	ASSERT_EQ(0, madvise(self->addr, MAPPED, MADV_POPULATE_READ));
-	EXPECT_EQ(FULL * GRANULE, smaps(self->addr, "FilePmdMapped"));
-	EXPECT_EQ(MAPPED, smaps(self->addr, "Rss"));
+	EXPECT_EQ(FULL * GRANULE, mapping_bytes(self->addr, "FilePmdMapped"));
+	EXPECT_EQ(MAPPED, mapping_bytes(self->addr, "Rss"));
 	ASSERT_EQ(0, region_stat(self->region, &stat));
 	EXPECT_EQ(FULL + 1, stat.fill_count);
-	EXPECT_EQ(FULL + DIV_ROUND_UP(TAIL, PAGE), stat.fault_count);
+	EXPECT_EQ(FULL + round_up(TAIL, PAGE) / PAGE, stat.fault_count);
 
 	ASSERT_EQ(0, release(self->region, 0, BYTES));
 	populated = mmap(NULL, MAPPED, PROT_READ, MAP_SHARED | MAP_POPULATE, self->region, 0);
 	ASSERT_NE(MAP_FAILED, populated);
-	EXPECT_EQ(MAPPED, smaps(populated, "Rss"));
+	EXPECT_EQ(MAPPED, mapping_bytes(populated, "Rss"));
 	EXPECT_EQ(-1, content_check_mapped(populated, 0, BYTES, SEED));
 	munmap(populated, MAPPED);
 
@@ -348,7 +349,7 @@ TEST_F(map, populate)
 TEST_F(map, mlock)
 {
 	ASSERT_EQ(0, mlock(self->addr, MAPPED));
-	EXPECT_EQ(FULL * GRANULE, smaps(self->addr, "FilePmdMapped"));
+	EXPECT_EQ(FULL * GRANULE, mapping_bytes(self->addr, "FilePmdMapped"));
 	EXPECT_EQ(-1, content_check_mapped(self->addr, 0, BYTES, SEED));
 	EXPECT_EQ(0, munlock(self->addr, MAPPED));
 	EXPECT_EQ(0, release(self->region, 0, BYTES));
@@ -363,20 +364,20 @@ TEST_F(map, small_pages_where_asked)
 	ASSERT_NE(MAP_FAILED, addr);
 	ASSERT_EQ(0, madvise(addr, MAPPED, MADV_NOHUGEPAGE));
 	EXPECT_EQ(-1, content_check_mapped(addr, 0, BYTES, SEED));
-	EXPECT_EQ(0, smaps(addr, "FilePmdMapped"));
-	EXPECT_EQ(MAPPED, smaps(addr, "Rss"));
+	EXPECT_EQ(0, mapping_bytes(addr, "FilePmdMapped"));
+	EXPECT_EQ(MAPPED, mapping_bytes(addr, "Rss"));
 	/* Beside the PMDs of another mapping, and through a release of both. */
 	touch_every_granule(self->addr);
-	EXPECT_EQ(FULL * GRANULE, smaps(self->addr, "FilePmdMapped"));
+	EXPECT_EQ(FULL * GRANULE, mapping_bytes(self->addr, "FilePmdMapped"));
 	ASSERT_EQ(0, release(self->region, 0, BYTES));
-	EXPECT_EQ(0, smaps(addr, "Rss"));
+	EXPECT_EQ(0, mapping_bytes(addr, "Rss"));
 	EXPECT_EQ(-1, content_check_mapped(addr, 0, BYTES, SEED));
 	munmap(addr, MAPPED);
 
 	ASSERT_EQ(0, release(self->region, 0, BYTES));
 	ASSERT_EQ(0, prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
 	EXPECT_EQ(-1, content_check_mapped(self->addr, 0, BYTES, SEED));
-	EXPECT_EQ(0, smaps(self->addr, "FilePmdMapped"));
+	EXPECT_EQ(0, mapping_bytes(self->addr, "FilePmdMapped"));
 	EXPECT_EQ(0, prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0));
 }
 
@@ -394,11 +395,11 @@ TEST_F(map, at_an_odd_offset)
 	/* Here none can. */
 	addr = mmap(NULL, bytes + 2 * GRANULE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, addr);
-	fixed = (char *)ROUND_UP((uintptr_t)addr, GRANULE) + PAGE;
+	fixed = (char *)round_up((uintptr_t)addr, GRANULE) + PAGE;
 	ASSERT_EQ(fixed,
 		  mmap(fixed, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, self->region, offset));
 	EXPECT_EQ(-1, content_check_mapped(fixed, offset, bytes, SEED));
-	EXPECT_EQ(0, smaps(fixed, "FilePmdMapped"));
+	EXPECT_EQ(0, mapping_bytes(fixed, "FilePmdMapped"));
 	munmap(addr, bytes + 2 * GRANULE);
 }
 

@@ -34,7 +34,7 @@ FIXTURE_SETUP(read)
 	ASSERT_LE(0, self->region);
 	self->direct = region_open(&self->inst, "model", O_RDONLY | O_DIRECT);
 	ASSERT_LE(0, self->direct);
-	self->buffer = aligned_alloc(GRANULE, ROUND_UP(BYTES, GRANULE) + GRANULE);
+	self->buffer = aligned_alloc(GRANULE, round_up(BYTES, GRANULE) + GRANULE);
 	ASSERT_NE(NULL, self->buffer);
 }
 
@@ -109,12 +109,12 @@ TEST_F(read, at_and_past_the_end)
 	EXPECT_EQ(1, pread_checked(self->region, self->buffer, 100, BYTES - 1));
 	EXPECT_EQ(0, pread(self->region, self->buffer, 100, BYTES));
 	EXPECT_EQ(0, pread(self->region, self->buffer, 100, BYTES + 1));
-	EXPECT_EQ(0, pread(self->region, self->buffer, 100, ROUND_UP(BYTES, GRANULE)));
+	EXPECT_EQ(0, pread(self->region, self->buffer, 100, round_up(BYTES, GRANULE)));
 	EXPECT_EQ(0, pread(self->region, self->buffer, 100, 1LL << 50));
 	EXPECT_EQ(0, pread(self->region, self->buffer, 0, 0));
 	EXPECT_EQ(-1, pread(self->region, self->buffer, 100, -1));
 	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(0, pread(self->direct, self->buffer, PAGE, ROUND_UP(BYTES, PAGE)));
+	EXPECT_EQ(0, pread(self->direct, self->buffer, PAGE, round_up(BYTES, PAGE)));
 	EXPECT_EQ(0, pread(self->direct, self->buffer, PAGE, 1LL << 50));
 }
 
@@ -161,7 +161,7 @@ TEST_F(read, direct_fills_nothing)
 
 		ASSERT_EQ(want, pread_checked(self->direct, self->buffer, 96 * KIB, offset));
 	}
-	EXPECT_EQ(BYTES, pread_checked(self->direct, self->buffer, ROUND_UP(BYTES, PAGE), 0));
+	EXPECT_EQ(BYTES, pread_checked(self->direct, self->buffer, round_up(BYTES, PAGE), 0));
 	ASSERT_EQ(0, region_stat(self->region, &stat));
 	EXPECT_EQ(0, stat.fill_count);
 	EXPECT_EQ(0, stat.dram_bytes);
@@ -185,7 +185,7 @@ TEST_F(read, direct_takes_what_is_resident_from_memory)
 
 	ASSERT_EQ(0, prefetch(self->region, ITME_TIER_DRAM, GRANULE, GRANULE));
 	ASSERT_EQ(0, prefetch(self->region, ITME_TIER_DRAM, 3 * GRANULE, GRANULE));
-	EXPECT_EQ(BYTES, pread_checked(self->direct, self->buffer, ROUND_UP(BYTES, PAGE), 0));
+	EXPECT_EQ(BYTES, pread_checked(self->direct, self->buffer, round_up(BYTES, PAGE), 0));
 	ASSERT_EQ(0, region_stat(self->region, &stat));
 	EXPECT_EQ(2, stat.fill_count);
 	EXPECT_EQ(BYTES - 2 * GRANULE, stat.direct_bytes);
@@ -314,7 +314,7 @@ TEST_F(read, stat_tells_the_truth)
 	ASSERT_EQ(0, stat(self->store, &store));
 	EXPECT_EQ(BYTES, region.st_size);
 	EXPECT_EQ(4096, region.st_blksize);
-	EXPECT_EQ(DIV_ROUND_UP(BYTES, 512), region.st_blocks);
+	EXPECT_EQ((BYTES + 511) / 512, region.st_blocks);
 	EXPECT_EQ(S_IFREG | 0600, region.st_mode);
 	EXPECT_EQ(1, region.st_nlink);
 	EXPECT_EQ(store.st_mtim.tv_sec, region.st_mtim.tv_sec);
@@ -414,8 +414,8 @@ TEST_F(read, stores_of_every_awkward_size)
 	char path[256], name[32];
 	size_t i;
 
-	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		size_t bytes = sizes[i], end = ROUND_UP(bytes, PAGE), at;
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		size_t bytes = sizes[i], end = round_up(bytes, PAGE), at;
 		int region, direct;
 		char *addr;
 

@@ -96,29 +96,38 @@ long long read_number(const char *path)
 	return n < 0 ? n : strtoll(text, NULL, 0);
 }
 
-long long free_memory(int node)
+/* The sum, over a node's zones, of the numbers in lines of these formats. */
+static long long sum_zoneinfo(int node, const char *format, const char *other)
 {
+	FILE *file = fopen("/proc/zoneinfo", "re");
 	long long pages = 0, n;
 	bool here = false;
 	char line[256];
-	FILE *file;
 
-	sync();
-	if (write_file("/proc/sys/vm/drop_caches", "3"))
-		return -EIO;
-	file = fopen("/proc/zoneinfo", "re");
 	if (!file)
 		return -errno;
-	/* Pages are counted free, or lie on a list of some CPU. */
 	while (fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "Node %lld", &n) == 1)
 			here = n == node;
-		else if (here && (sscanf(line, " pages free %lld", &n) == 1 ||
-				  sscanf(line, " count: %lld", &n) == 1))
+		else if (here && (sscanf(line, format, &n) == 1 || sscanf(line, other, &n) == 1))
 			pages += n;
 	}
 	fclose(file);
 	return pages * PAGE;
+}
+
+long long total_memory(int node)
+{
+	return sum_zoneinfo(node, " managed %lld", " managed %lld");
+}
+
+long long free_memory(int node)
+{
+	sync();
+	if (write_file("/proc/sys/vm/drop_caches", "3"))
+		return -EIO;
+	/* Pages are counted free, or lie on a list of some CPU. */
+	return sum_zoneinfo(node, " pages free %lld", " count: %lld");
 }
 
 int node_of(const void *address)
@@ -132,7 +141,7 @@ int node_of(const void *address)
 	return status;
 }
 
-long long smaps(const void *address, const char *field)
+long long mapping_bytes(const void *address, const char *field)
 {
 	FILE *file = fopen("/proc/self/smaps", "re");
 	long long value = -ENOENT;
@@ -232,7 +241,7 @@ int instance_mount(struct instance *inst, const char *options)
 	int err;
 
 	inst->root = -1;
-	strcpy(inst->dir, "/tmp/itme.XXXXXX");
+	snprintf(inst->dir, sizeof(inst->dir), "/tmp/itme.XXXXXX");
 	if (!mkdtemp(inst->dir))
 		return -errno;
 	if (mount("none", inst->dir, "itme", 0, options)) {
@@ -525,7 +534,14 @@ int loop_remove(const char *device)
 /* ---- access that may fault ---- */
 
 static __thread sigjmp_buf fault_exit;
-static __thread volatile sig_atomic_t fault_expected;
+static __thread bool fault_expected;
+
+static void expect_fault(bool expected)
+{
+	/* Seen by the handler in this order, whatever the compiler thinks. */
+	__atomic_store_n(&fault_expected, expected, __ATOMIC_SEQ_CST);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
 
 static void on_fault(int sig)
 {
@@ -545,30 +561,33 @@ static void catch_faults(void)
 	sigaction(SIGSEGV, &action, NULL);
 }
 
-int touch(const volatile void *address)
+int touch(const void *address)
 {
 	int sig;
 
 	catch_faults();
 	sig = sigsetjmp(fault_exit, 1);
 	if (sig == 0) {
-		fault_expected = 1;
-		(void)*(const volatile char *)address;
+		expect_fault(true);
+		/* A load that the compiler cannot leave out. */
+		__atomic_load_n((const char *)address, __ATOMIC_SEQ_CST);
 	}
-	fault_expected = 0;
+	expect_fault(false);
 	return sig;
 }
 
 long long content_check_mapped(const void *buffer, __u64 offset, size_t bytes, __u64 seed)
 {
-	volatile long long wrong = -2;
+	long long wrong;
 
 	catch_faults();
-	if (sigsetjmp(fault_exit, 1) == 0) {
-		fault_expected = 1;
-		wrong = content_check(buffer, offset, bytes, seed);
+	if (sigsetjmp(fault_exit, 1)) {
+		expect_fault(false);
+		return -2;
 	}
-	fault_expected = 0;
+	expect_fault(true);
+	wrong = content_check(buffer, offset, bytes, seed);
+	expect_fault(false);
 	return wrong;
 }
 

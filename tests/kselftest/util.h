@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <kselftest.h> /* __printf, ARRAY_SIZE */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,13 +18,16 @@
 #include <sys/types.h>
 #include "itme.h"
 
-#define KIB (1UL << 10)
-#define MIB (1UL << 20)
+#define KIB 1024UL
+#define MIB (1024 * KIB)
 #define GRANULE (2 * MIB)
 #define PAGE 4096UL
 
-#define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
-#define ROUND_UP(n, d) (DIV_ROUND_UP(n, d) * (d))
+/* @step is a power of two. */
+static inline size_t round_up(size_t n, size_t step)
+{
+	return (n + step - 1) & ~(step - 1);
+}
 
 /* ---- the guest: what tests/kselftest/run has set up ---- */
 
@@ -34,18 +38,19 @@ int cxl_node(void);
 /* 1 on a quick kernel; more on one that is slow by design. Multiplies time-outs. */
 int slowness(void);
 /* Run a shell command. Its status, or 256 + a signal. */
-__attribute__((format(printf, 1, 2))) int run(const char *fmt, ...);
+__printf(1, 2) int run(const char *fmt, ...);
 /* Write @text to a file of sysfs, procfs or debugfs: 0 or a negative errno. */
 int write_file(const char *path, const char *text);
 /* Read a number, or a whole small file: the length or a negative errno. */
 long long read_number(const char *path);
 ssize_t read_text(const char *path, char *text, size_t size);
-/* Free memory of a node in bytes, after what is only cached was dropped. */
+/* Memory of a node in bytes; and what is free after what is only cached was dropped. */
+long long total_memory(int node);
 long long free_memory(int node);
 /* The NUMA node that @address is mapped to, or a negative errno. */
 int node_of(const void *address);
 /* A number of /proc/self/smaps for the mapping at @address, in bytes. */
-long long smaps(const void *address, const char *field);
+long long mapping_bytes(const void *address, const char *field);
 /* Run @fn in a child as an ordinary user without capabilities: what it returns. */
 #define NOBODY 65534
 int as_user(int uid, int (*fn)(void *arg), void *arg);
@@ -113,7 +118,7 @@ int loop_remove(const char *device);
 /* ---- access that may fault ---- */
 
 /* Read a byte: 0, or the signal that it raised. Any thread. */
-int touch(const volatile void *address);
+int touch(const void *address);
 /* content_check() that survives a signal: -1 right, -2 a signal, else the offset. */
 long long content_check_mapped(const void *buffer, __u64 offset, size_t bytes, __u64 seed);
 /* A pseudo-random sequence of a thread's own. */
