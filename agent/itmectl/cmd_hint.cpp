@@ -55,9 +55,10 @@ Result<void> run(const Options &options, Env &env)
 	const auto region = open_region(options.region);
 	if (!region)
 		return std::unexpected(region.error());
-	if (options.offset >= region->bytes)
-		return fail("offset " + std::to_string(options.offset) +
-			    " is past the region's end, " + std::to_string(region->bytes));
+	if (options.offset >= region->bytes ||
+	    options.length.value_or(0) > region->bytes - options.offset)
+		return fail("the range ends past the region's end, which is at " +
+			    std::to_string(region->bytes));
 
 	const Hint hint{
 		.op = options.op,
@@ -71,7 +72,7 @@ Result<void> run(const Options &options, Env &env)
 
 	if (options.json)
 		print_json(env, to_json(options, hint, *result));
-	else
+	else if (!result->error)
 		print_human(env.out, *result);
 
 	if (result->error)

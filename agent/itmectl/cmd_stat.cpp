@@ -126,19 +126,30 @@ Json to_json(const std::vector<Block> &blocks)
 	return json;
 }
 
-// Until the time is over or the user has seen enough.
-void wait_seconds(unsigned seconds)
-{
-	sigset_t signals, before;
-	const timespec timeout{.tv_sec = seconds, .tv_nsec = 0};
+// SIGINT and SIGTERM end the wait instead of the program, from now on.
+class Stop {
+public:
+	Stop()
+	{
+		sigemptyset(&signals_);
+		sigaddset(&signals_, SIGINT);
+		sigaddset(&signals_, SIGTERM);
+		sigprocmask(SIG_BLOCK, &signals_, &before_);
+	}
+	Stop(const Stop &) = delete;
+	Stop &operator=(const Stop &) = delete;
+	~Stop() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, &signals, &before);
-	sigtimedwait(&signals, nullptr, &timeout);
-	sigprocmask(SIG_SETMASK, &before, nullptr);
-}
+	void wait(unsigned seconds) const
+	{
+		const timespec timeout{.tv_sec = seconds, .tv_nsec = 0};
+
+		sigtimedwait(&signals_, nullptr, &timeout);
+	}
+
+private:
+	sigset_t signals_{}, before_{};
+};
 
 void print_faults(std::ostream &out, const FaultCounts &counts)
 {
@@ -174,6 +185,7 @@ Result<void> watch_faults(const Options &options, Env &env)
 	if (!is_loaded(env.root))
 		return std::unexpected(not_loaded());
 
+	const Stop stop;
 	const auto probe = FaultProbe::attach(env.root);
 	if (!probe)
 		return std::unexpected(probe.error());
@@ -182,7 +194,7 @@ Result<void> watch_faults(const Options &options, Env &env)
 		env.err << "itmectl: using the classic trace event, which is slower: "
 			<< probe->fallback_reason() << '\n';
 
-	wait_seconds(options.bpf_seconds);
+	stop.wait(options.bpf_seconds);
 	const auto counts = probe->read();
 	if (!counts)
 		return std::unexpected(counts.error());

@@ -65,12 +65,13 @@ bool is_for_writing(const Path &fdinfo)
 std::vector<Holder> holders(const Path &root, auto &&holds)
 {
 	std::vector<Holder> found;
+	const auto self = link_target(root / "proc/self");
 
 	for (const auto &name : list_folder(root / "proc")) {
 		const auto pid = parse_number(name);
 		const auto process = root / "proc" / name;
 
-		if (pid && holds(process))
+		if (pid && name != self && holds(process))
 			found.push_back({static_cast<int>(*pid),
 					 read_line(process / "comm").value_or("?")});
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Processes that keep something in use, from /proc.
+// Other processes that keep something in use, from /proc.
 #pragma once
 
 #include "lib/file.hpp"

@@ -124,6 +124,8 @@ Result<FaultProbe> FaultProbe::attach(const Path &root)
 	libbpf_set_print(quiet);
 
 	auto skeleton = load(true);
+	if (!skeleton && skeleton.error().code != Exit::unsupported)
+		return std::unexpected(skeleton.error());
 	if (!skeleton) {
 		probe.fallback_reason_ = skeleton.error().text;
 		const auto format = read_file(event_format(root));

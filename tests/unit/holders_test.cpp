@@ -29,6 +29,8 @@ TEST(Holders, FindsUsersOfAMount)
 				  "7f02-7f03 r--s 00000000 00:23 2    /mnt/itme/my model.gguf\n");
 	process(tree, "13", "neighbour", "/mnt/itme2");
 	tree.link("proc/13/fd/3", "/mnt/itme2/model.gguf");
+	process(tree, "14", "itmectl", "/mnt/itme"); // who asks
+	tree.link("proc/self", "14");
 	tree.file("proc/uptime", "1 1\n");
 
 	const auto users = itme::users_below(tree.root(), "/mnt/itme");
