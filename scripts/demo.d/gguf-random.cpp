@@ -196,8 +196,10 @@ std::vector<Tensor> tensors_of(const Options &options)
 		tensors.push_back({name + ".weight", width, 0, 0});
 	};
 
-	// Rows of the embedding have unit elements: what a token says is then not
-	// drowned by what the layers add, and greedy decoding keeps moving.
+	// What keeps greedy decoding moving: rows of the embedding have unit
+	// elements, so that what a token says is not drowned by what the layers
+	// add; and queries and keys are larger than that, so that attention picks
+	// few positions, other ones at each step, and no token repeats itself.
 	matrix("token_embd", width, options.vocabulary, std::sqrt(width));
 	for (uint32_t i = 0; i < options.layers; i++) {
 		const std::string block = "blk." + std::to_string(i) + ".";
@@ -207,9 +209,9 @@ std::vector<Tensor> tensors_of(const Options &options)
 		matrix(block + "ffn_gate", width, hidden, options.gain);
 		matrix(block + "ffn_up", width, hidden, options.gain);
 		norm(block + "ffn_norm");
-		matrix(block + "attn_k", width, width, options.gain);
+		matrix(block + "attn_k", width, width, 2 * options.gain);
 		matrix(block + "attn_output", width, width, options.gain);
-		matrix(block + "attn_q", width, width, options.gain);
+		matrix(block + "attn_q", width, width, 2 * options.gain);
 		matrix(block + "attn_v", width, width, options.gain);
 	}
 	norm("output_norm");
