@@ -54,12 +54,14 @@ static vm_fault_t wait_for_frame(struct vm_fault *vmf, struct itme_region *regio
 }
 
 /* Lock the frame and make sure that it is still the granule's. */
-static bool lock_frame(struct itme_granule *g, struct folio *folio)
+static bool lock_frame(struct itme_granule *g, struct folio *folio, bool nowait)
 {
-	folio_lock(folio);
-	if (itme_granule_mapped(g, folio))
+	bool locked = nowait ? folio_trylock(folio) : (folio_lock(folio), true);
+
+	if (locked && itme_granule_mapped(g, folio))
 		return true;
-	folio_unlock(folio);
+	if (locked)
+		folio_unlock(folio);
 	folio_put(folio);
 	return false;
 }
@@ -68,6 +70,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 {
 	struct itme_region *region = itme_region_of(file_inode(vmf->vma->vm_file));
 	unsigned int order = itme_granule_order(region->inst);
+	bool nowait = vmf->flags & FAULT_FLAG_RETRY_NOWAIT;
 	bool tried = vmf->flags & FAULT_FLAG_TRIED;
 	u64 granule = vmf->pgoff >> order;
 	struct itme_granule *g;
@@ -89,8 +92,10 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 
 		folio = itme_granule_get(region, granule, ITME_GET_NOWAIT, &miss);
 		if (!IS_ERR(folio)) {
-			if (lock_frame(g, folio))
+			if (lock_frame(g, folio, nowait))
 				break;
+			if (nowait)
+				return VM_FAULT_RETRY;
 			continue;
 		}
 		if (PTR_ERR(folio) != -EAGAIN)

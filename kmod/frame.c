@@ -199,38 +199,48 @@ static void set_target(struct itme_instance *inst, struct itme_pool *pool, unsig
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
 }
 
-/* Keep the window inside the top tier, whatever the budgets became. */
-static void clamp_window(struct itme_instance *inst)
+/**
+ * itme_frames_trim - give back frames above the budgets that can go by now
+ * @inst: the instance; resize_mutex is held
+ *
+ * Frames in flight and held ones stay when a budget shrinks. This looks again
+ * until the last is gone.
+ */
+void itme_frames_trim(struct itme_instance *inst)
 {
-	unsigned long flags;
+	bool surplus = false;
+	int tier;
 
-	spin_lock_irqsave(&inst->frame_lock, flags);
-	if (inst->window_frames)
-		inst->window_frames =
-			clamp(inst->window_frames, 1UL,
-			      max(inst->pool[itme_victim_top_tier(inst)].target, 1UL));
-	spin_unlock_irqrestore(&inst->frame_lock, flags);
+	lockdep_assert_held(&inst->resize_mutex);
+	for (tier = ITME_TIER_CXL; tier <= ITME_TIER_DRAM; tier++) {
+		struct itme_pool *pool = &inst->pool[tier];
+
+		shrink(inst, tier);
+		surplus = surplus || READ_ONCE(pool->held) > pool->target;
+	}
+	if (surplus)
+		schedule_delayed_work(&inst->trim_work, ITME_TRIM_INTERVAL);
 }
 
 /**
  * itme_frames_resize - set the budget of a tier and allocate or free its frames
- * @inst: the instance
+ * @inst: the instance; resize_mutex is held
  * @tier: ITME_TIER_DRAM or ITME_TIER_CXL
  * @bytes: the budget, checked by itme_frames_check(); rounded down to granules
  *
- * Return: 0; -ENOMEM or -EINTR with the old budget in force and, for -ENOMEM,
- * what the nodes had in the kernel log.
+ * Return: 0; -ENOMEM or -EINTR where it could not grow, with the old budget in
+ * force and, for -ENOMEM, what the nodes had in the kernel log; -EINTR where a
+ * smaller budget is in force and not all frames are back yet.
  */
 int itme_frames_resize(struct itme_instance *inst, enum itme_tier tier, u64 bytes)
 {
 	struct itme_pool *pool = &inst->pool[tier];
-	unsigned long old, want = bytes >> inst->granule_shift;
+	unsigned long old = pool->target, want = bytes >> inst->granule_shift;
 	int err = 0;
 
-	mutex_lock(&inst->resize_mutex);
-	old = pool->target;
+	lockdep_assert_held(&inst->resize_mutex);
 	set_target(inst, pool, want);
-	if (want > old)
+	if (want >= old)
 		err = grow(inst, tier);
 	if (err == -ENOMEM)
 		pr_err("%s: %s: node %*pbl gave %lu of %lu frames of %llu bytes; free memory or lower the budget\n",
@@ -238,10 +248,9 @@ int itme_frames_resize(struct itme_instance *inst, enum itme_tier tier, u64 byte
 		       want, itme_granule_bytes(inst));
 	if (err)
 		set_target(inst, pool, old);
-	if (err || want < old)
-		err = shrink(inst, tier) ?: err;
-	clamp_window(inst);
-	mutex_unlock(&inst->resize_mutex);
+	else if (want < old)
+		err = shrink(inst, tier);
+	itme_frames_trim(inst);
 	wake_up_all(&inst->frame_wait);
 	return err;
 }
@@ -253,7 +262,9 @@ int itme_frames_resize(struct itme_instance *inst, enum itme_tier tier, u64 byte
  */
 void itme_frames_refill(struct itme_instance *inst, enum itme_tier tier)
 {
-	mutex_lock(&inst->resize_mutex);
+	/* A resize under way grows to the target itself. */
+	if (!mutex_trylock(&inst->resize_mutex))
+		return;
 	grow(inst, tier);
 	mutex_unlock(&inst->resize_mutex);
 }

@@ -105,7 +105,7 @@ int itme_granule_claim(struct itme_granule *g, struct folio *folio, bool force)
 	if (g->state != ITME_RESIDENT || g->folio != folio)
 		return -ENOENT;
 	if (!force && (g->flags & ITME_GRANULE_DEMAND) &&
-	    (s32)((u32)jiffies - g->stamp) < ITME_DEMAND_GRACE)
+	    (u32)jiffies - g->stamp < ITME_DEMAND_GRACE)
 		return -EAGAIN;
 	WRITE_ONCE(g->state, ITME_MOVING);
 	return 0;
@@ -179,21 +179,16 @@ int itme_granule_wait(struct itme_region *region, struct itme_granule *g)
  * @g: the granule
  *
  * For a fault that was told to retry after a wait: it must not wait again and
- * again for a store that is gone. Forgets the failure, so that a later access
- * tries anew.
+ * again for a store that is gone. The next fill forgets the failure.
  *
  * Return: whether it did.
  */
 bool itme_granule_failed(struct itme_granule *g)
 {
-	u8 failure;
-
 	with_granule_lock(g);
-	if (g->state == ITME_RESIDENT)
-		return false;
-	failure = g->flags & (ITME_GRANULE_ERR | ITME_GRANULE_EXPIRED);
-	g->flags &= ~failure;
-	return failure && (s32)((u32)jiffies - g->stamp) < 2 * HZ;
+	return g->state != ITME_RESIDENT &&
+	       (g->flags & (ITME_GRANULE_ERR | ITME_GRANULE_EXPIRED)) &&
+	       (u32)jiffies - g->stamp < ITME_FAILURE_MEMORY;
 }
 
 /**

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* HINT: prefetch and release of ranges, complete when the call returns. */
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "itme.h"
 
@@ -59,9 +60,9 @@ static void prefetch_resident(struct hinted_range *range, u64 granule, struct it
 
 /*
  * Start the fill of an absent granule into a free frame: a hint drops nothing
- * to make room.
+ * to make room. Returns whether a fill was started.
  */
-static void prefetch_absent(struct hinted_range *range, u64 granule, struct itme_granule *g)
+static bool prefetch_absent(struct hinted_range *range, u64 granule, struct itme_granule *g)
 {
 	struct itme_instance *inst = range->region->inst;
 	u64 bytes = itme_granule_valid_bytes(range->region, granule);
@@ -70,56 +71,76 @@ static void prefetch_absent(struct hinted_range *range, u64 granule, struct itme
 
 	if (!folio) {
 		range->result->clipped_bytes += bytes;
-		return;
+		return false;
 	}
 	if (!itme_granule_start_fill(g, 0)) { /* somebody fills it right now */
 		itme_frame_put(inst, range->tier, folio);
 		range->result->resident_bytes += bytes;
-		return;
+		return false;
 	}
 	err = itme_fill_start(range->region, granule, g, folio, range->tier);
 	if (err) {
 		itme_frame_put(inst, range->tier, folio);
 		refuse(range, bytes, err);
-	} else {
-		range->result->accepted_bytes += bytes;
+		return false;
 	}
+	range->result->accepted_bytes += bytes;
+	return true;
 }
 
-static int prefetch_range(struct hinted_range *range)
+/* The end of a fill that this hint has started. */
+static int await_fill(struct hinted_range *range, u64 granule)
 {
-	struct itme_region *region = range->region;
+	struct itme_granule *g = itme_region_granule(range->region, granule);
+	u64 bytes = itme_granule_valid_bytes(range->region, granule);
+	int err = itme_granule_wait(range->region, g);
+
+	if (!err && itme_granule_failed(g)) {
+		range->result->accepted_bytes -= bytes;
+		refuse(range, bytes, -EIO);
+	}
+	return err;
+}
+
+static int prefetch_granules(struct hinted_range *range, unsigned long *started)
+{
 	u64 granule;
 	int err;
 
 	for (granule = range->first; granule <= range->last; granule++) {
-		struct itme_granule *g = itme_region_granule_alloc(region, granule);
+		struct itme_granule *g = itme_region_granule_alloc(range->region, granule);
 
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		if (!g)
 			return -ENOMEM;
-		if (READ_ONCE(g->state) == ITME_ABSENT)
-			prefetch_absent(range, granule, g);
-		else
-			prefetch_resident(range, granule, g);
-		cond_resched();
-	}
-	for (granule = range->first; granule <= range->last; granule++) {
-		struct itme_granule *g = itme_region_granule(region, granule);
-
-		err = itme_granule_wait(region, g);
+		/* Somebody else's fill or move: join it, then see where the granule is. */
+		err = itme_granule_wait(range->region, g);
 		if (err)
 			return err;
-		if (itme_granule_failed(g)) {
-			u64 bytes = itme_granule_valid_bytes(region, granule);
-
-			range->result->accepted_bytes -=
-				min(range->result->accepted_bytes, bytes);
-			refuse(range, bytes, -EIO);
-		}
+		if (READ_ONCE(g->state) != ITME_ABSENT)
+			prefetch_resident(range, granule, g);
+		else if (prefetch_absent(range, granule, g))
+			__set_bit(granule - range->first, started);
+		cond_resched();
 	}
 	return 0;
+}
+
+static int prefetch_range(struct hinted_range *range)
+{
+	u64 i, count = range->last - range->first + 1;
+	unsigned long *started;
+	int err;
+
+	started = kvcalloc(BITS_TO_LONGS(count), sizeof(long), GFP_KERNEL | __GFP_NOWARN);
+	if (!started)
+		return -ENOMEM;
+	err = prefetch_granules(range, started);
+	for_each_set_bit(i, started, count)
+		err = err ?: await_fill(range, range->first + i);
+	kvfree(started);
+	return err;
 }
 
 static void release_granule(struct hinted_range *range, u64 granule, struct itme_granule *g)

@@ -42,6 +42,15 @@ static int add_to_sysfs(struct fs_context *fc, struct itme_instance *inst)
 	return err;
 }
 
+static void trim_work(struct work_struct *work)
+{
+	struct itme_instance *inst = container_of(work, struct itme_instance, trim_work.work);
+
+	mutex_lock(&inst->resize_mutex);
+	itme_frames_trim(inst);
+	mutex_unlock(&inst->resize_mutex);
+}
+
 static void init_pools(struct itme_instance *inst, const struct itme_options *opts)
 {
 	int tier;
@@ -56,6 +65,7 @@ static void init_pools(struct itme_instance *inst, const struct itme_options *op
 	INIT_LIST_HEAD(&inst->window);
 	spin_lock_init(&inst->frame_lock);
 	mutex_init(&inst->resize_mutex);
+	INIT_DELAYED_WORK(&inst->trim_work, trim_work);
 	init_waitqueue_head(&inst->frame_wait);
 }
 
@@ -93,18 +103,44 @@ int itme_instance_set_window(struct itme_instance *inst, u64 bytes)
 	return 0;
 }
 
+/* Keep the window inside the top tier, whatever the budgets became. */
+static void clamp_window(struct itme_instance *inst)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	inst->window_frames =
+		clamp(inst->window_frames, 1UL, max(top_tier_frames(inst), 1UL));
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+}
+
 static int resize(struct fs_context *fc, struct itme_instance *inst, enum itme_tier tier,
 		  u64 bytes)
 {
-	int err = itme_frames_check(fc, tier, bytes, &inst->pool[tier].nodes);
+	int err = itme_frames_resize(inst, tier, bytes);
 
-	if (err)
-		return err;
-	err = itme_frames_resize(inst, tier, bytes);
 	if (err == -ENOMEM)
 		errorf(fc, "itme: not enough free memory for %s=%llu; the kernel log says which node had how much",
 		       tier == ITME_TIER_DRAM ? "dram" : "cxl", bytes);
 	return err;
+}
+
+static int check_budget(struct itme_instance *inst, enum itme_tier tier, u64 bytes)
+{
+	struct itme_pool *other =
+		&inst->pool[tier == ITME_TIER_DRAM ? ITME_TIER_CXL : ITME_TIER_DRAM];
+	u64 frames = other->target + (bytes >> inst->granule_shift);
+
+	if (bytes && other->target && nodes_intersects(inst->pool[tier].nodes, other->nodes)) {
+		pr_err("%s: a node is named for both dram and cxl\n", inst->name);
+		return -EINVAL;
+	}
+	if (frames < ITME_MIN_FRAMES) {
+		pr_err("%s: the budgets would hold %llu granules, %u are needed\n", inst->name,
+		       frames, ITME_MIN_FRAMES);
+		return -EINVAL;
+	}
+	return itme_frames_check(NULL, tier, bytes, &inst->pool[tier].nodes);
 }
 
 /**
@@ -118,21 +154,28 @@ static int resize(struct fs_context *fc, struct itme_instance *inst, enum itme_t
  */
 int itme_instance_set_budget(struct itme_instance *inst, enum itme_tier tier, u64 bytes)
 {
-	enum itme_tier other = tier == ITME_TIER_DRAM ? ITME_TIER_CXL : ITME_TIER_DRAM;
-	u64 frames = READ_ONCE(inst->pool[other].target) + (bytes >> inst->granule_shift);
+	int err;
 
-	if (bytes && inst->pool[other].target &&
-	    nodes_intersects(inst->pool[tier].nodes, inst->pool[other].nodes)) {
-		pr_err("%s: a node is named for both dram and cxl\n", inst->name);
-		return -EINVAL;
-	}
-	if (frames < ITME_MIN_FRAMES) {
-		pr_err("%s: the budgets would hold %llu granules, %u are needed\n", inst->name,
-		       frames, ITME_MIN_FRAMES);
-		return -EINVAL;
-	}
-	return itme_frames_check(NULL, tier, bytes, &inst->pool[tier].nodes) ?:
-	       itme_frames_resize(inst, tier, bytes);
+	if (mutex_lock_killable(&inst->resize_mutex))
+		return -EINTR;
+	err = check_budget(inst, tier, bytes) ?: itme_frames_resize(inst, tier, bytes);
+	clamp_window(inst);
+	mutex_unlock(&inst->resize_mutex);
+	return err;
+}
+
+static int create_frames(struct fs_context *fc, struct itme_instance *inst,
+			 const struct itme_options *opts)
+{
+	int tier, err = 0;
+
+	mutex_lock(&inst->resize_mutex);
+	for (tier = ITME_TIER_CXL; !err && tier <= ITME_TIER_DRAM; tier++)
+		err = itme_frames_check(fc, tier, opts->bytes[tier], &opts->nodes[tier]);
+	for (tier = ITME_TIER_DRAM; !err && tier >= ITME_TIER_CXL; tier--)
+		err = resize(fc, inst, tier, opts->bytes[tier]);
+	mutex_unlock(&inst->resize_mutex);
+	return err;
 }
 
 /**
@@ -161,9 +204,7 @@ struct itme_instance *itme_instance_create(struct fs_context *fc,
 	inst->fill_wq = alloc_workqueue("itme_fill", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
 	if (!inst->fill_wq)
 		goto err_name;
-	err = resize(fc, inst, ITME_TIER_DRAM, opts->bytes[ITME_TIER_DRAM]);
-	if (!err)
-		err = resize(fc, inst, ITME_TIER_CXL, opts->bytes[ITME_TIER_CXL]);
+	err = create_frames(fc, inst, opts);
 	if (err)
 		goto err_frames;
 	inst->window_frames = default_window_frames(inst);
@@ -178,6 +219,7 @@ struct itme_instance *itme_instance_create(struct fs_context *fc,
 	return inst;
 
 err_frames:
+	cancel_delayed_work_sync(&inst->trim_work);
 	itme_frames_free(inst);
 	destroy_workqueue(inst->fill_wq);
 err_name:
@@ -219,6 +261,14 @@ static int check_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 		if (pool->target)
 			return itme_invalf(fc, "the nodes of a tier cannot change while it has frames; set its budget to 0 first");
 	}
+	for (tier = ITME_TIER_CXL; tier <= ITME_TIER_DRAM; tier++) {
+		int err = 0;
+
+		if (opts->given[tier])
+			err = itme_frames_check(fc, tier, opts->bytes[tier], &nodes[tier]);
+		if (err)
+			return err;
+	}
 	if (target[ITME_TIER_DRAM] && target[ITME_TIER_CXL] &&
 	    nodes_intersects(nodes[ITME_TIER_DRAM], nodes[ITME_TIER_CXL]))
 		return itme_invalf(fc, "a node is named for both dram and cxl");
@@ -234,33 +284,55 @@ static int check_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 	return 0;
 }
 
+/* Set the budgets that are given: first those that grow, so that frames never run out. */
+static int resize_given(struct fs_context *fc, struct itme_instance *inst,
+			const struct itme_options *opts)
+{
+	int grows, tier, err = 0;
+
+	for (grows = 1; grows >= 0; grows--) {
+		/* DRAM first: when both shrink, its residents may still go to CXL memory. */
+		for (tier = ITME_TIER_DRAM; !err && tier >= ITME_TIER_CXL; tier--) {
+			struct itme_pool *pool = &inst->pool[tier];
+			u64 want = opts->bytes[tier] >> inst->granule_shift;
+
+			if (!opts->given[tier] || (want >= pool->target) != grows)
+				continue;
+			if (!nodes_empty(opts->nodes[tier]))
+				pool->nodes = opts->nodes[tier];
+			err = resize(fc, inst, tier, opts->bytes[tier]);
+		}
+	}
+	return err;
+}
+
 /**
  * itme_instance_reconfigure - change budgets live, for remount
  * @fc: the remount under way, for its log
  * @inst: the instance
  * @opts: parsed options; what is not given stays
  *
- * Return: 0, or an error as for itme_instance_create().
+ * Return: 0, or an error as for itme_instance_create(). After -EINVAL nothing has
+ * changed; after -ENOMEM or -EINTR a budget that grew before the failure is as
+ * asked, and those that were to shrink are as they were.
  */
 int itme_instance_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 			      const struct itme_options *opts)
 {
-	bool set_window = window_changes(inst, opts);
-	int err = check_reconfigure(fc, inst, opts);
-	int tier;
+	bool set_window;
+	int err;
 
-	/* DRAM first: when both shrink, its residents may still go to CXL memory. */
-	for (tier = ITME_TIER_DRAM; !err && tier >= ITME_TIER_CXL; tier--) {
-		if (!opts->given[tier])
-			continue;
-		if (!nodes_empty(opts->nodes[tier]))
-			inst->pool[tier].nodes = opts->nodes[tier];
-		if (opts->bytes[tier] && nodes_empty(inst->pool[tier].nodes))
-			return itme_invalf(fc, "cxl: names no node; write cxl=SIZE@NODE");
-		err = resize(fc, inst, tier, opts->bytes[tier]);
+	if (mutex_lock_killable(&inst->resize_mutex))
+		return -EINTR;
+	set_window = window_changes(inst, opts);
+	err = check_reconfigure(fc, inst, opts);
+	if (!err) {
+		err = resize_given(fc, inst, opts);
+		clamp_window(inst);
 	}
 	if (!err && set_window)
 		err = itme_instance_set_window(inst, opts->window_bytes);
+	mutex_unlock(&inst->resize_mutex);
 	return err;
 }
 
@@ -270,6 +342,7 @@ int itme_instance_reconfigure(struct fs_context *fc, struct itme_instance *inst,
  */
 void itme_instance_destroy(struct itme_instance *inst)
 {
+	cancel_delayed_work_sync(&inst->trim_work);
 	destroy_workqueue(inst->fill_wq);
 	itme_frames_free(inst);
 	if (inst->id >= 0)

@@ -70,6 +70,7 @@ static long do_residency(struct inode *inode, union argument *arg)
 	struct itme_residency *args = &arg->residency;
 	u8 __user *buffer = u64_to_user_ptr(args->buffer);
 	u64 done = 0;
+	long err = 0;
 
 	if (args->flags)
 		return -EOPNOTSUPP;
@@ -90,13 +91,16 @@ static long do_residency(struct inode *inode, union argument *arg)
 			bytes[i] = g ? itme_granule_residency(g) : ITME_TIER_STORE;
 		}
 		if (copy_to_user(buffer + done, bytes, n))
-			return -EFAULT;
-		if (fatal_signal_pending(current))
-			return -EINTR;
+			err = -EFAULT;
+		else if (fatal_signal_pending(current))
+			err = -EINTR;
+		if (err)
+			break;
 		done += n;
 		cond_resched();
 	}
-	return 0;
+	args->count = done;
+	return err;
 }
 
 static long do_stat(struct inode *inode, union argument *arg)

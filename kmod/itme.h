@@ -21,6 +21,8 @@
  *	          granule lock			hashed, irqsave
  *	          instance->frame_lock		irqsave
  *
+ * (resize_mutex is also taken, by trylock, where a region is evicted.)
+ *
  * The granule lock and frame_lock are both innermost: neither is taken inside
  * the other, and nothing is allocated or waited for inside either.
  *
@@ -69,10 +71,14 @@
 #define ITME_DEMAND_TIMEOUT (120 * HZ)
 /* A fill that finds every frame held gives up after this. */
 #define ITME_FRAME_TIMEOUT (10 * HZ)
+/* How often frames above a lowered budget are looked at again. */
+#define ITME_TRIM_INTERVAL (HZ / 5)
 /* A fill that meets a lock of its store, held all this time, gives up. */
 #define ITME_STORE_LOCK_TIMEOUT (5 * HZ)
 /* A granule filled for a waiter is no victim for so long, or until it is mapped. */
 #define ITME_DEMAND_GRACE HZ
+/* So long a failed fill answers those who have waited for it. */
+#define ITME_FAILURE_MEMORY (2 * HZ)
 
 /*
  * Counters of an instance and of each region: one list, from which the enum,
@@ -142,7 +148,8 @@ struct itme_instance {
 	unsigned int granule_shift;
 	struct workqueue_struct *fill_wq;
 
-	struct mutex resize_mutex; /* one budget change at a time */
+	struct mutex resize_mutex; /* one budget change at a time, from check to end */
+	struct delayed_work trim_work; /* frames above a budget that could not go yet */
 	spinlock_t frame_lock; /* pools, window list, folio->lru and ->private */
 	struct itme_pool pool[ITME_TIERS];
 	struct list_head window; /* newest residents of the top tier, oldest first */
@@ -299,6 +306,7 @@ int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule
 int itme_frames_check(struct fs_context *fc, enum itme_tier tier, u64 bytes,
 		      const nodemask_t *nodes);
 int itme_frames_resize(struct itme_instance *inst, enum itme_tier tier, u64 bytes);
+void itme_frames_trim(struct itme_instance *inst);
 void itme_frames_refill(struct itme_instance *inst, enum itme_tier tier);
 void itme_frames_free(struct itme_instance *inst);
 struct folio *itme_frame_pop(struct itme_instance *inst, enum itme_tier tier);

@@ -6,7 +6,7 @@
 
 /*
  * The user copy holds a reference on the frame and no lock: the buffer may be
- * a mapping of the same granule. The copy stops at poison.
+ * a mapping of the same granule. The copy stops at poison as at a bad address.
  */
 static ssize_t read_resident(struct folio *folio, size_t offset, size_t bytes,
 			     struct iov_iter *to)

@@ -29,7 +29,8 @@ int itme_region_init(struct itme_region *region, u64 bytes)
 {
 	region->bytes = bytes;
 	region->nr_granules = DIV_ROUND_UP_ULL(bytes, itme_granule_bytes(region->inst));
-	region->chunks = kvcalloc(nr_chunk_slots(region), sizeof(*region->chunks), GFP_KERNEL);
+	region->chunks = kvcalloc(nr_chunk_slots(region), sizeof(*region->chunks),
+				  GFP_KERNEL | __GFP_NOWARN);
 	return region->chunks ? 0 : -ENOMEM;
 }
 
@@ -147,6 +148,7 @@ static bool evict_all(struct itme_region *region)
 
 		if (!g) {
 			granule |= CHUNK_GRANULES - 1;
+			cond_resched();
 			continue;
 		}
 		if (READ_ONCE(g->state) == ITME_ABSENT)
@@ -175,8 +177,10 @@ void itme_region_evict(struct itme_region *region)
 		} while (!evict_all(region));
 		/* An evictor may still be putting the frame that it took. */
 		wait_var_event(&region->busy, !atomic_read(&region->busy));
-		for (slot = 0; slot < nr_chunk_slots(region); slot++)
+		for (slot = 0; slot < nr_chunk_slots(region); slot++) {
 			kfree(region->chunks[slot]);
+			cond_resched();
+		}
 		kvfree(region->chunks);
 	}
 	if (region->store)
@@ -185,8 +189,8 @@ void itme_region_evict(struct itme_region *region)
 
 static int region_open(struct inode *inode, struct file *file)
 {
-	/* Every region is read-only so far. */
-	if (file->f_mode & FMODE_WRITE)
+	/* Every region is read-only so far. Access mode 3 is neither reading nor writing. */
+	if ((file->f_mode & FMODE_WRITE) || !(file->f_mode & FMODE_READ))
 		return -EROFS;
 	file->f_mode |= FMODE_CAN_ODIRECT;
 	return 0;

@@ -18,11 +18,12 @@ static struct inode *data_inode(const struct file *file)
 	return file->f_mapping->host; /* of a block device, not of its node in /dev */
 }
 
+/* On the disk and not the device number: a partition has one of its own. */
 static bool on_loop_device(struct inode *inode)
 {
-	if (S_ISBLK(inode->i_mode))
-		return MAJOR(inode->i_rdev) == LOOP_MAJOR;
-	return inode->i_sb->s_bdev && MAJOR(inode->i_sb->s_bdev->bd_dev) == LOOP_MAJOR;
+	struct block_device *bdev = S_ISBLK(inode->i_mode) ? I_BDEV(inode) : inode->i_sb->s_bdev;
+
+	return bdev && bdev->bd_disk->major == LOOP_MAJOR;
 }
 
 /*
@@ -45,7 +46,6 @@ static bool loop_over_region(void)
 static int check(struct file *file)
 {
 	struct inode *inode = file_inode(file);
-	loff_t bytes = i_size_read(data_inode(file));
 
 	if (!(file->f_mode & FMODE_READ))
 		return -EBADF;
@@ -55,6 +55,12 @@ static int check(struct file *file)
 		return -EINVAL;
 	if (inode->i_sb->s_type == &itme_fs_type)
 		return -ELOOP;
+	return 0;
+}
+
+/* Once writers are denied: until then the size may change. */
+static int check_size(loff_t bytes)
+{
 	if (bytes == 0)
 		return -ENODATA;
 	if (bytes > MAX_LFS_FILESIZE - SZ_1G) /* sums with a granule must not wrap */
@@ -133,13 +139,12 @@ int itme_store_open(struct itme_region *region, int fd)
 	}
 	region->store = own;
 	region->store_is_bdev = S_ISBLK(file_inode(file)->i_mode);
-	err = own->f_mode & FMODE_CAN_ODIRECT ? 0 : -EINVAL;
+	region->bytes = i_size_read(data_inode(own));
+	err = own->f_mode & FMODE_CAN_ODIRECT ? check_size(region->bytes) : -EINVAL;
 	if (!err)
 		err = add_store(region);
 	if (err)
 		close_own(region);
-	else
-		region->bytes = i_size_read(data_inode(own));
 out:
 	fput(file);
 	return err;

@@ -22,7 +22,6 @@ struct victim {
 	struct itme_region *region;
 	u64 granule;
 	struct folio *folio;
-	enum itme_list from;
 };
 
 /**
@@ -44,19 +43,15 @@ static void settle_locked(struct itme_instance *inst, struct folio *folio, enum 
 	inst->pool[tier].nr_settled++;
 }
 
-static enum itme_list unlist_locked(struct itme_instance *inst, struct folio *folio,
-				    enum itme_tier tier)
+static void unlist_locked(struct itme_instance *inst, struct folio *folio, enum itme_tier tier)
 {
-	enum itme_list list = (enum itme_list)(unsigned long)folio->private;
-
 	lockdep_assert_held(&inst->frame_lock);
-	if (list == ITME_LIST_WINDOW)
+	if (folio->private == (void *)ITME_LIST_WINDOW)
 		inst->nr_window--;
-	else if (list == ITME_LIST_SETTLED)
+	else
 		inst->pool[tier].nr_settled--;
 	list_del_init(&folio->lru);
 	folio->private = (void *)ITME_LIST_NONE;
-	return list;
 }
 
 static void settle_oldest_of_window(struct itme_instance *inst, enum itme_tier tier)
@@ -192,7 +187,7 @@ static bool take_victim(struct itme_instance *inst, enum itme_tier *tier, bool f
 		if (folio && *tier == top)
 			settle_oldest_of_window(inst, top);
 		/* The window keeps its size; frames being filled are part of it. */
-		if (!folio && inst->nr_window + inst->nr_inflight >= inst->window_frames)
+		if (!folio && inst->nr_window + inst->nr_inflight > inst->window_frames)
 			folio = oldest(&inst->window);
 	}
 	if (!folio)
@@ -203,28 +198,12 @@ static bool take_victim(struct itme_instance *inst, enum itme_tier *tier, bool f
 		v->folio = folio;
 		v->region = itme_region_of(folio->mapping->host);
 		v->granule = folio->index >> itme_granule_order(inst);
-		v->from = unlist_locked(inst, folio, *tier);
+		unlist_locked(inst, folio, *tier);
 		/* The region cannot be evicted while one of its frames is listed. */
 		itme_region_busy_get(v->region);
 	}
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
 	return folio;
-}
-
-/* It could not go: back behind the others. */
-static void put_back(struct itme_instance *inst, enum itme_tier tier, struct victim *v)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&inst->frame_lock, flags);
-	if (v->from == ITME_LIST_WINDOW && tier == itme_victim_top_tier(inst)) {
-		list_add_tail(&v->folio->lru, &inst->window);
-		v->folio->private = (void *)ITME_LIST_WINDOW;
-		inst->nr_window++;
-	} else {
-		settle_locked(inst, v->folio, tier);
-	}
-	spin_unlock_irqrestore(&inst->frame_lock, flags);
 }
 
 /* Move a DRAM victim to a free CXL frame. -ENOSPC where there is none. */
@@ -268,8 +247,8 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 		err = from == ITME_TIER_DRAM ? demote(inst, &v) : -ENOSPC;
 		if (err == -ENOSPC)
 			err = itme_migrate_drop(v.region, v.granule, v.folio, false);
-		if (err)
-			put_back(inst, from, &v);
+		if (err) /* behind the others; also out of the window, so as not to block it */
+			itme_victim_settle(inst, v.folio, from);
 		itme_region_busy_put(v.region);
 		if (err)
 			continue;
@@ -281,10 +260,42 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 	return NULL;
 }
 
+static bool is_surplus(struct itme_instance *inst, enum itme_tier tier)
+{
+	struct itme_pool *pool = &inst->pool[tier];
+
+	return READ_ONCE(pool->held) > READ_ONCE(pool->target);
+}
+
+static struct folio *find_frame(struct itme_instance *inst, enum itme_tier tier)
+{
+	struct folio *folio = itme_frame_pop(inst, tier);
+
+	while (!folio) {
+		folio = itme_victim_reclaim(inst, tier, true);
+		if (!folio)
+			return NULL;
+		if (!is_surplus(inst, tier))
+			break;
+		itme_frame_put(inst, tier, folio); /* back to the kernel */
+		folio = NULL;
+	}
+	return folio;
+}
+
+static void add_inflight(struct itme_instance *inst, int n)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	inst->nr_inflight += n;
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+}
+
 /**
  * itme_victim_obtain - get a frame for a demand fill, freeing one where needed
  * @inst: the instance
- * @tier: (out) the frame's tier
+ * @tier: (out) the frame's tier: the fastest that has one to give
  *
  * Waits up to ITME_FRAME_TIMEOUT while every frame is held or in flight.
  * Follow with itme_victim_admit() or itme_victim_abandon().
@@ -295,25 +306,25 @@ struct folio *itme_victim_obtain(struct itme_instance *inst, enum itme_tier *tie
 {
 	unsigned long deadline = jiffies + ITME_FRAME_TIMEOUT;
 	struct folio *folio;
-	unsigned long flags;
 
+	add_inflight(inst, 1); /* first, so that fills side by side respect the window */
 	for (;;) {
 		*tier = itme_victim_top_tier(inst);
-		folio = itme_frame_pop(inst, *tier);
-		if (!folio)
-			folio = itme_victim_reclaim(inst, *tier, true);
-		if (folio || time_after(jiffies, deadline))
+		folio = find_frame(inst, *tier);
+		if (!folio && *tier == ITME_TIER_DRAM) {
+			*tier = ITME_TIER_CXL;
+			folio = find_frame(inst, *tier);
+		}
+		if (folio)
+			return folio;
+		if (time_after(jiffies, deadline))
 			break;
 		/* A held frame is released without a word to us: look again soon. */
 		wait_event_timeout(inst->frame_wait, READ_ONCE(inst->pool[*tier].nr_free),
 				   msecs_to_jiffies(5));
 	}
-	if (folio) {
-		spin_lock_irqsave(&inst->frame_lock, flags);
-		inst->nr_inflight++;
-		spin_unlock_irqrestore(&inst->frame_lock, flags);
-	}
-	return folio;
+	add_inflight(inst, -1);
+	return NULL;
 }
 
 /**
@@ -324,10 +335,6 @@ struct folio *itme_victim_obtain(struct itme_instance *inst, enum itme_tier *tie
  */
 void itme_victim_abandon(struct itme_instance *inst, struct folio *folio, enum itme_tier tier)
 {
-	unsigned long flags;
-
-	spin_lock_irqsave(&inst->frame_lock, flags);
-	inst->nr_inflight--;
-	spin_unlock_irqrestore(&inst->frame_lock, flags);
+	add_inflight(inst, -1);
 	itme_frame_put(inst, tier, folio);
 }

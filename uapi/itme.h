@@ -31,7 +31,8 @@
  *    that this module version does not carry out (see &struct itme_info).
  *  - ENOTTY: an unknown command, or one that does not belong to this file.
  *  - EPERM: the caller lacks the privilege that the command names.
- *  - ERESTARTSYS, seen as EINTR: a fatal signal ended a wait.
+ *  - EINTR: a fatal signal ended a wait.
+ *  - ENOMEM: no memory to describe what was asked for.
  */
 
 /** define ITME_MAGIC - statfs() f_type of an itme mount: the letters "ITME" */
@@ -198,6 +199,7 @@ struct itme_hint {
  * Errors beside the common ones:
  *
  *  - EINVAL: @count is zero or above the limit.
+ *  - ETIMEDOUT: the store did not answer in 120 s.
  */
 struct itme_hint_vec {
 	__u32 size;
