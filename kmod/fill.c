@@ -103,7 +103,7 @@ static void fill_complete(struct kiocb *iocb, long res)
 {
 	struct itme_fill *fill = container_of(iocb, struct itme_fill, iocb);
 
-	if (res == -EAGAIN && fill->nowait) {
+	if ((res == -EAGAIN || res == -EOPNOTSUPP) && fill->nowait) {
 		fill->nowait = false;
 		queue_work(fill->region->inst->fill_wq, &fill->work);
 		return; /* the completion's reference is the work's now */
@@ -176,7 +176,8 @@ int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule
 	}
 	INIT_WORK(&fill->work, fill_work);
 	refcount_set(&fill->refs, 1);
-	fill->nowait = region->store->f_mode & FMODE_NOWAIT;
+	/* Only a file has a lock to meet; a block device would refuse for other reasons. */
+	fill->nowait = !region->store_is_bdev && (region->store->f_mode & FMODE_NOWAIT);
 	fill->region = region;
 	fill->granule = granule;
 	fill->g = g;
