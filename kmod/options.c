@@ -22,24 +22,23 @@ const struct fs_parameter_spec itme_parameters[] = {
 static int parse_size(const char *text, u64 *bytes, char **end)
 {
 	static const char suffixes[] = "KMGTPE";
+	bool hex = text[0] == '0' && toupper(text[1]) == 'X';
+	size_t len = hex ? 2 + strspn(text + 2, "0123456789abcdefABCDEF") :
+			   strspn(text, "0123456789");
 	const char *suffix;
 	char number[32];
-	char *after;
 	int err;
 
-	if (!isdigit(*text))
-		return -EINVAL;
-	simple_strtoull(text, &after, 0);
-	if (after - text >= sizeof(number))
+	if (len >= sizeof(number))
 		return -ERANGE;
-	strscpy(number, text, after - text + 1);
+	strscpy(number, text, len + 1);
 	err = kstrtoull(number, 0, bytes);
 	if (err)
 		return err;
 	memparse(text, end);
-	if (*end == after)
+	if (*end == text + len)
 		return 0;
-	suffix = strchr(suffixes, toupper(*after));
+	suffix = strchr(suffixes, toupper(text[len]));
 	if (!suffix)
 		return -EINVAL;
 	return check_shl_overflow(*bytes, 10 * (suffix - suffixes + 1), bytes) ? -ERANGE : 0;

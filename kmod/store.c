@@ -206,7 +206,7 @@ bool itme_store_wait_unlocked(struct itme_region *region)
 	while (!inode_trylock_shared(inode)) {
 		if (time_after(jiffies, deadline))
 			return false;
-		msleep(2);
+		usleep_range(1000, 2000);
 	}
 	inode_unlock_shared(inode);
 	return true;
