@@ -14,7 +14,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 
-.PHONY: all kmod bpf agent unit kselftest check check-debug demo lint install clean help
+.PHONY: all kmod bpf agent unit kselftest check check-debug demo lint tidy install clean help
 
 all: kmod bpf agent ## the module, the BPF programs and the agent, into build/
 
@@ -130,8 +130,7 @@ build/%.o: %.c
 -include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(test_objs))
 
 # clang-tidy takes long; an object that was not compiled again need not be looked at again.
-.PHONY: tidy
-tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs))
+tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs)) ## clang-tidy alone, for lint
 
 build/%.tidy: build/%.o .clang-tidy
 	$(call say,TIDY,$*.cpp)
