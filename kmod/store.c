@@ -43,6 +43,17 @@ static bool loop_over_region(void)
 	return false;
 }
 
+static int check_size(struct file *file)
+{
+	loff_t bytes = i_size_read(data_inode(file));
+
+	if (bytes == 0)
+		return -ENODATA;
+	if (bytes > MAX_LFS_FILESIZE - SZ_1G) /* sums with a granule must not wrap */
+		return -EFBIG;
+	return 0;
+}
+
 static int check(struct file *file)
 {
 	struct inode *inode = file_inode(file);
@@ -55,17 +66,7 @@ static int check(struct file *file)
 		return -EINVAL;
 	if (inode->i_sb->s_type == &itme_fs_type)
 		return -ELOOP;
-	return 0;
-}
-
-/* Once writers are denied: until then the size may change. */
-static int check_size(loff_t bytes)
-{
-	if (bytes == 0)
-		return -ENODATA;
-	if (bytes > MAX_LFS_FILESIZE - SZ_1G) /* sums with a granule must not wrap */
-		return -EFBIG;
-	return 0;
+	return check_size(file);
 }
 
 /* A file of our own with O_DIRECT, so that the caller's flags and offset stay apart. */
@@ -139,8 +140,9 @@ int itme_store_open(struct itme_region *region, int fd)
 	}
 	region->store = own;
 	region->store_is_bdev = S_ISBLK(file_inode(file)->i_mode);
+	/* Again, now that writers are denied: until then the size could change. */
+	err = own->f_mode & FMODE_CAN_ODIRECT ? check_size(own) : -EINVAL;
 	region->bytes = i_size_read(data_inode(own));
-	err = own->f_mode & FMODE_CAN_ODIRECT ? check_size(region->bytes) : -EINVAL;
 	if (!err)
 		err = add_store(region);
 	if (err)
