@@ -69,20 +69,19 @@ static long do_residency(struct inode *inode, union argument *arg)
 	struct itme_region *region = itme_region_of(inode);
 	struct itme_residency *args = &arg->residency;
 	u8 __user *buffer = u64_to_user_ptr(args->buffer);
-	u64 done = 0;
-	long err = 0;
+	u64 count, done = 0;
 
 	if (args->flags)
 		return -EOPNOTSUPP;
 	if (args->__reserved)
 		return -EINVAL;
 	if (args->first_granule >= region->nr_granules)
-		args->count = 0;
+		count = 0;
 	else
-		args->count = min(args->count, region->nr_granules - args->first_granule);
-	while (done < args->count) {
+		count = min(args->count, region->nr_granules - args->first_granule);
+	while (done < count) {
 		u8 bytes[256];
-		u64 i, n = min_t(u64, args->count - done, sizeof(bytes));
+		u64 i, n = min_t(u64, count - done, sizeof(bytes));
 
 		for (i = 0; i < n; i++) {
 			struct itme_granule *g;
@@ -91,16 +90,14 @@ static long do_residency(struct inode *inode, union argument *arg)
 			bytes[i] = g ? itme_granule_residency(g) : ITME_TIER_STORE;
 		}
 		if (copy_to_user(buffer + done, bytes, n))
-			err = -EFAULT;
-		else if (fatal_signal_pending(current))
-			err = -EINTR;
-		if (err)
-			break;
+			return -EFAULT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		done += n;
 		cond_resched();
 	}
-	args->count = done;
-	return err;
+	args->count = count;
+	return 0;
 }
 
 static long do_stat(struct inode *inode, union argument *arg)

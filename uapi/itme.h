@@ -232,7 +232,8 @@ struct itme_hint_vec {
  * @size: (in) sizeof(struct itme_residency)
  * @flags: (in) zero
  * @first_granule: (in) number of the first granule wanted
- * @count: (in) granules wanted; (out) bytes written, fewer at the region's end
+ * @count: (in) granules wanted; (out) bytes written, fewer at the region's end;
+ *	as it was after an error
  * @buffer: (in) address of @count bytes, one a granule: bits ITME_RESIDENCY_*
  * @__reserved: zero
  *
