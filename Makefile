@@ -74,7 +74,7 @@ bpf_skels := $(bpf_objs:.bpf.o=.skel.h)
 bpf_flags := -g -O2 --target=bpf -D__TARGET_ARCH_x86 -Wall -Wextra -Werror \
 	-Wno-unused-parameter -Ibpf -isystem build/bpf
 
-bpf: $(bpf_skels) ## the BPF programs and their skeletons, build/bpf/
+bpf: $(bpf_objs) $(bpf_skels) ## the BPF programs and their skeletons, build/bpf/
 
 build/bpf/vmlinux.h: $(vmlinux)
 	$(if $(vmlinux),,$(error no kernel type information: neither KDIR/vmlinux nor /sys/kernel/btf/vmlinux is here))
