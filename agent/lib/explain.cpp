@@ -130,6 +130,11 @@ Error explain_call(int err, const std::string &what, const Path &path)
 		return {Exit::failed, whole + "needs CAP_SYS_ADMIN: run as root"};
 	case EINTR:
 		return {Exit::failed, whole + "interrupted"};
+	case EIO:
+		return {Exit::failed, whole + "the store could not be read (dmesg says where)"};
+	case ETIMEDOUT:
+		return {Exit::failed,
+			whole + "the store did not answer in time (dmesg may say why)"};
 	default:
 		return {Exit::failed, whole + errno_text(err)};
 	}
