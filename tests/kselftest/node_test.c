@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The node of CXL memory as the kernel manages it: zones, offline, online. */
+#include "test.h"
+
+#include <dirent.h>
+
+#define MAX_BLOCKS 256
+
+FIXTURE(node)
+{
+	struct instance inst;
+	bool mounted;
+	int blocks[MAX_BLOCKS], nr; /* numbers of its memory blocks */
+	bool changed[MAX_BLOCKS]; /* not in the zone in which it was found */
+};
+
+static int set_block(int block, const char *state)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/memory/memory%d/state", block);
+	return write_file(path, state);
+}
+
+static bool is_online(int block)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/memory/memory%d/online", block);
+	return read_number(path) == 1;
+}
+
+FIXTURE_SETUP(node)
+{
+	struct dirent *entry;
+	char path[64];
+	DIR *dir;
+
+	if (cxl_node() < 0)
+		SKIP(return, "no node of CXL memory");
+	ASSERT_EQ(0, private_mounts());
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", cxl_node());
+	dir = opendir(path);
+	ASSERT_NE(NULL, dir);
+	while ((entry = readdir(dir)) && self->nr < MAX_BLOCKS)
+		if (sscanf(entry->d_name, "memory%d", &self->blocks[self->nr]) == 1)
+			self->nr++;
+	closedir(dir);
+	ASSERT_LT(0, self->nr);
+}
+
+FIXTURE_TEARDOWN(node)
+{
+	int i;
+
+	if (self->mounted)
+		EXPECT_EQ(0, instance_umount(&self->inst));
+	for (i = 0; i < self->nr; i++) {
+		if (!self->changed[i])
+			continue;
+		if (is_online(self->blocks[i]))
+			EXPECT_EQ(0, set_block(self->blocks[i], "offline"));
+		EXPECT_EQ(0, set_block(self->blocks[i], "online_kernel"));
+	}
+}
+
+/* Take offline what can be: how many blocks. */
+static int offline_all(FIXTURE_DATA(node) * self)
+{
+	int i, n = 0;
+
+	for (i = 0; i < self->nr; i++) {
+		if (!set_block(self->blocks[i], "offline")) {
+			self->changed[i] = true;
+			n++;
+		}
+	}
+	return n;
+}
+
+static int online_offline_ones(FIXTURE_DATA(node) * self, const char *state)
+{
+	int i, n = 0;
+
+	for (i = 0; i < self->nr; i++)
+		if (!is_online(self->blocks[i]) && !set_block(self->blocks[i], state))
+			n++;
+	return n;
+}
+
+TEST_F(node, in_zone_movable_is_refused)
+{
+	char options[64];
+	int kmsg = kmsg_open();
+	long long all;
+
+	ASSERT_LE(0, kmsg);
+	all = total_memory(cxl_node());
+	/* The kernel has data of its own in one of them, most likely. */
+	ASSERT_LE(self->nr - 1, offline_all(self));
+	ASSERT_LE(self->nr - 1, online_offline_ones(self, "online_movable"));
+	snprintf(options, sizeof(options), "cxl=%lld@%d", all / 2, cxl_node());
+	EXPECT_EQ(-EINVAL, instance_mount(&self->inst, options));
+	EXPECT_TRUE(kmsg_has(kmsg, "ZONE_MOVABLE"));
+	snprintf(options, sizeof(options), "cxl=%lld@%d", all + (long long)GRANULE, cxl_node());
+	EXPECT_EQ(-EINVAL, instance_mount(&self->inst, options));
+	EXPECT_TRUE(kmsg_has(kmsg, "larger than node"));
+	close(kmsg);
+}
+
+TEST_F(node, without_memory_is_refused)
+{
+	char options[64];
+	int kmsg = kmsg_open();
+
+	ASSERT_LE(0, kmsg);
+	if (offline_all(self) < self->nr)
+		SKIP(return, "the kernel has data of its own on the node: it cannot be emptied");
+	snprintf(options, sizeof(options), "cxl=16M@%d", cxl_node());
+	EXPECT_EQ(-EINVAL, instance_mount(&self->inst, options));
+	EXPECT_TRUE(kmsg_has(kmsg, "has no memory online"));
+	close(kmsg);
+}
+
+/* Frames cannot be migrated away by the kernel; a budget of 0 drains the node. */
+TEST_F(node, goes_offline_when_its_budget_is_zero)
+{
+	long long all = free_memory(cxl_node());
+	char options[64];
+
+	snprintf(options, sizeof(options), "dram=8M,cxl=%lld@%d", all - 48 * (long long)MIB,
+		 cxl_node());
+	ASSERT_EQ(0, instance_mount(&self->inst, options));
+	self->mounted = true;
+	EXPECT_EQ(0, offline_all(self));
+	EXPECT_LT(all - 64 * (long long)MIB, instance_number(&self->inst, "cxl_current_bytes"));
+
+	ASSERT_EQ(0, instance_remount(&self->inst, "cxl=0"));
+	EXPECT_EQ(0, instance_number(&self->inst, "cxl_current_bytes"));
+	EXPECT_LE(self->nr - 1, offline_all(self));
+	/* What is not there any more is no budget. */
+	snprintf(options, sizeof(options), "cxl=%lld", all - 48 * (long long)MIB);
+	EXPECT_EQ(-EINVAL, instance_remount(&self->inst, options));
+	ASSERT_LE(self->nr - 1, online_offline_ones(self, "online_kernel"));
+	EXPECT_EQ(0, instance_remount(&self->inst, "cxl=64M"));
+	EXPECT_EQ(64 * MIB, instance_number(&self->inst, "cxl_current_bytes"));
+}
+
+TEST_HARNESS_MAIN
