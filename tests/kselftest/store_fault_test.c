@@ -5,6 +5,7 @@
  */
 #include "test.h"
 
+#include <linux/aio_abi.h>
 #include <linux/fs.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define GRANULES 6
@@ -555,6 +557,63 @@ TEST_F(dm, fails_while_it_is_waited_for)
 	dm_linear(table, sizeof(table), f->loop);
 	ASSERT_EQ(0, dm_load(table));
 	EXPECT_TRUE(readable(f, 1));
+}
+
+/*
+ * The other way round: a write to a device that hangs has its buffer in a
+ * region. The device may fetch it at any time: the frames stay where they are,
+ * beyond the region and the mount.
+ */
+TEST_F(dm, buffers_of_a_hanging_write_are_held)
+{
+	struct faulty *f = &self->faulty;
+	struct iocb iocb = { .aio_lio_opcode = IOCB_CMD_PWRITE, .aio_nbytes = 2 * GRANULE };
+	struct iocb *list = &iocb;
+	struct itme_hint result;
+	struct io_event event;
+	aio_context_t ctx = 0;
+	struct instance inst;
+	struct itme_stat stat;
+	char path[256], *addr;
+	int device, region;
+
+	close_region(f);
+	ASSERT_EQ(0, detach(&f->inst, "model"));
+	ASSERT_EQ(0, store_path(path, sizeof(path), BYTES, SEED + 1));
+	ASSERT_EQ(0, instance_mount(&inst, "dram=20M"));
+	ASSERT_EQ(0, attach_path(&inst, path, "file"));
+	region = region_open(&inst, "file", O_RDONLY);
+	addr = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, region, 0);
+	ASSERT_NE(MAP_FAILED, addr);
+	EXPECT_EQ(-1, content_check_mapped(addr, 0, BYTES, SEED + 1));
+
+	device = open("/dev/mapper/" DM, O_RDWR | O_DIRECT | O_CLOEXEC);
+	ASSERT_LE(0, device);
+	ASSERT_EQ(0, syscall(SYS_io_setup, 1, &ctx));
+	ASSERT_EQ(0, run(DM_HANG));
+	iocb.aio_fildes = device;
+	iocb.aio_buf = (uintptr_t)addr + GRANULE / 2;
+	ASSERT_EQ(1, syscall(SYS_io_submit, ctx, 1, &list));
+	EXPECT_EQ(-EBUSY, hint(region, ITME_HINT_RELEASE, 0, 0, BYTES, &result));
+	EXPECT_EQ(3 * GRANULE, result.refused_bytes);
+	EXPECT_EQ(BYTES - 3 * GRANULE, result.accepted_bytes);
+	ASSERT_EQ(0, region_stat(region, &stat));
+	EXPECT_EQ(3, stat.held_count);
+	EXPECT_EQ(ITME_TIER_DRAM | ITME_RESIDENCY_HELD, residency(region, 2));
+	EXPECT_EQ(-1, content_check_mapped(addr, 0, BYTES, SEED + 1));
+	munmap(addr, BYTES);
+	close(region);
+	EXPECT_EQ(0, instance_umount(&inst));
+
+	ASSERT_EQ(0, run(DM_GO_ON));
+	ASSERT_EQ(1, syscall(SYS_io_getevents, ctx, 1, 1, &event, NULL));
+	EXPECT_EQ(2 * GRANULE, event.res);
+	syscall(SYS_io_destroy, ctx);
+	EXPECT_EQ(2 * GRANULE, pread(device, f->buffer, 2 * GRANULE, 0));
+	EXPECT_EQ(-1, content_check(f->buffer, GRANULE / 2, 2 * GRANULE, SEED + 1));
+	close(device);
+	ASSERT_EQ(0, attach_path(&f->inst, "/dev/mapper/" DM, "model"));
+	ASSERT_EQ(0, open_region(f));
 }
 
 /* ---- files ---- */
