@@ -152,7 +152,7 @@ check-debug: ## every kernel test on a kernel with KASAN, lockdep and kmemleak
 demo: ## the main job: a model larger than memory, decoded by llama.cpp
 	$(Q)scripts/demo
 
-lint: $(bpf_skels) ## checkpatch, sparse, kernel-doc, clang-format, clang-tidy, shellcheck, codespell
+lint: ## checkpatch, sparse, kernel-doc, clang-format, clang-tidy, shellcheck, codespell
 	$(Q)scripts/lint
 
 install: all ## the module for KDIR's release, itmectl and the header

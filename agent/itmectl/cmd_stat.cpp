@@ -42,14 +42,23 @@ std::vector<Block> blocks_of(const Instance &instance)
 	return blocks;
 }
 
-Result<std::vector<Block>> blocks_of_instance(const std::string &name, Env &env)
+// An instance and its regions, or the regions of that name.
+Result<std::vector<Block>> blocks_of_name(const std::string &name, Env &env)
 {
-	const auto instances = read_instances(env.root);
-	const auto found = std::ranges::find(instances, name, &Instance::name);
+	std::vector<Block> found;
 
-	if (found == instances.end())
-		return fail("no instance is named '" + name + "': itmectl list shows them");
-	return blocks_of(*found);
+	for (const auto &instance : read_instances(env.root)) {
+		auto blocks = blocks_of(instance);
+
+		if (instance.name == name)
+			return blocks;
+		std::ranges::copy_if(blocks, std::back_inserter(found),
+				     [&](const Block &block) { return block.region == name; });
+	}
+	if (found.empty())
+		return fail("no instance or region is named '" + name +
+			    "': itmectl list shows them");
+	return found;
 }
 
 // A region, or a mount's root directory.
@@ -67,7 +76,7 @@ Result<std::vector<Block>> blocks_of_path(const Path &path, Env &env)
 
 	std::error_code ec;
 	if (std::filesystem::is_directory(path, ec))
-		return blocks_of_instance(info->instance, env);
+		return blocks_of_name(info->instance, env);
 
 	const auto counters = read_counters(*fd);
 	if (!counters)
@@ -86,7 +95,7 @@ Result<std::vector<Block>> wanted(const Options &options, Env &env)
 	if (!is_loaded(env.root))
 		return std::unexpected(not_loaded());
 	if (!options.target.empty())
-		return blocks_of_instance(options.target, env);
+		return blocks_of_name(options.target, env);
 
 	std::vector<Block> blocks;
 	for (const auto &instance : read_instances(env.root))
@@ -229,8 +238,8 @@ void add_stat(CLI::App &app, Action &action)
 
 	auto *target =
 		command->add_option("TARGET", options->target,
-				    "an instance's name, or the path (with a '/') of a mount "
-				    "or a region; else all instances");
+				    "a name of an instance or a region, or the path (with a '/') "
+				    "of a mount or a region; else all");
 	command->add_flag("--json", options->json, "print JSON");
 	command->add_option("--bpf", options->bpf_seconds,
 			    "count faults of all instances by BPF for this many seconds")

@@ -120,7 +120,7 @@ json "[s['region'] for s in j['stats']] == [None, 'model'] and
 	all(j['stats'][1][k] == v for k, v in json.load(open('$work/region'))['stats'][0].items()
 	if k != 'metadata_bytes')" "stat of the instance agrees with that of the region" stat shown
 json "len(j['stats']) == 2" "stat of a mount is stat of its instance" stat "$mnt"
-says 1 "no instance is named" "stat of no instance" stat nobody
+says 1 "no instance or region is named" "stat of what is not there" stat nobody
 
 says 0 "no room" "drop" drop "$mnt/model"
 json "j['tiers']['store']['bytes'] == $bytes" "nothing is in memory after a drop" residency "$mnt/model"

@@ -224,6 +224,9 @@ TEST(Itmectl, StatAsJson)
 	EXPECT_EQ(itmectl(tree, {"stat", "--json"}).out,
 		  itmectl(tree, {"stat", "itme0", "--json"}).out);
 	EXPECT_EQ(itmectl(tree, {"stat", "itme9"}).code, 1);
+	const auto region = itmectl(tree, {"stat", "m.gguf", "--json"}).out;
+	EXPECT_NE(region.find("\"region\": \"m.gguf\""), std::string::npos) << region;
+	EXPECT_EQ(region.find("\"region\": null"), std::string::npos) << region;
 }
 
 TEST(Itmectl, StatForPeople)
