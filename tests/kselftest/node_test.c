@@ -108,20 +108,6 @@ TEST_F(node, in_zone_movable_is_refused)
 	close(kmsg);
 }
 
-TEST_F(node, without_memory_is_refused)
-{
-	char options[64];
-	int kmsg = kmsg_open();
-
-	ASSERT_LE(0, kmsg);
-	if (offline_all(self) < self->nr)
-		SKIP(return, "the kernel has data of its own on the node: it cannot be emptied");
-	snprintf(options, sizeof(options), "cxl=16M@%d", cxl_node());
-	EXPECT_EQ(-EINVAL, instance_mount(&self->inst, options));
-	EXPECT_TRUE(kmsg_has(kmsg, "has no memory online"));
-	close(kmsg);
-}
-
 /* Frames cannot be migrated away by the kernel; a budget of 0 drains the node. */
 TEST_F(node, goes_offline_when_its_budget_is_zero)
 {

@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# A node that is there and has no memory online. Needs a guest that was started
+# with ITME_CXL_OFFLINE=1: once the kernel uses a node, it cannot be emptied.
+set -uo pipefail
+export LC_ALL=C
+
+dir=$(mktemp -d)
+cleanup() {
+	! mountpoint -q "$dir" || umount "$dir"
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+trap 'exit 143' TERM INT
+
+n=0 failed=0
+check() { # NAME COMMAND...: it succeeds
+	local name=$1
+	shift
+	n=$((n + 1))
+	if "$@"; then
+		echo "ok $n $name"
+	else
+		failed=$((failed + 1))
+		echo "not ok $n $name"
+	fi
+}
+is_empty() {
+	[ -d "/sys/devices/system/node/node$ITME_CXL_NODE" ] &&
+		! grep -qw "$ITME_CXL_NODE" /sys/devices/system/node/has_memory
+}
+refused() { # OPTIONS
+	! mount -t itme -o "$1" none "$dir" 2>/dev/null
+}
+logged() {
+	dmesg | tail -n 3 | grep -q -- "$1"
+}
+online() {
+	daxctl online-memory --no-movable dax0.0 >/dev/null
+}
+
+check "the node is there, without memory" is_empty
+check "a budget on it is refused" refused "dram=8M,cxl=16M@$ITME_CXL_NODE"
+check "and the log says what to do" logged "node $ITME_CXL_NODE has no memory online; see 'daxctl online-memory --no-movable'"
+check "what it says to do works" online
+check "and then the budget is there" mount -t itme -o "dram=8M,cxl=16M@$ITME_CXL_NODE" none "$dir"
+echo "1..$n"
+[ $failed = 0 ]
