@@ -83,8 +83,11 @@ static int online_offline_ones(FIXTURE_DATA(node) * self, const char *state)
 	int i, n = 0;
 
 	for (i = 0; i < self->nr; i++)
-		if (!is_online(self->blocks[i]) && !set_block(self->blocks[i], state))
+		if (!is_online(self->blocks[i]) && !set_block(self->blocks[i], state)) {
+			/* Once the kernel uses it again it may not go offline again. */
+			self->changed[i] = strcmp(state, "online_kernel") != 0;
 			n++;
+		}
 	return n;
 }
 
