@@ -123,6 +123,9 @@ int itme_options_parse(struct fs_context *fc, struct fs_parameter *param)
 	int opt;
 
 	opt = fs_parse(fc, itme_parameters, param, &result);
+	/* The VFS takes "source", and tells of unknown ones in the mount API's log only. */
+	if (opt == -ENOPARAM && strcmp(param->key, "source"))
+		return itme_invalf(fc, "Unknown parameter '%s'", param->key);
 	if (opt < 0)
 		return opt;
 	switch (opt) {
