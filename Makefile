@@ -14,7 +14,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 
-.PHONY: all kmod bpf agent unit kselftest check check-debug demo lint tidy install clean help
+.PHONY: all kmod bpf agent unit kselftest check check-debug demo fuzz lint tidy install clean help
 
 all: kmod bpf agent ## the module, the BPF programs and the agent, into build/
 
@@ -24,6 +24,7 @@ help: ## this list
 		while IFS='	' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
 	@echo "Variables:"
 	@echo "  KDIR=DIR     kernel headers or tree to build against, 6.12 or newer"
+	@echo "  FUZZ_SECONDS=N  how long fuzz takes for each parser ($(FUZZ_SECONDS))"
 	@echo "  V=1          show the commands"
 	@echo "  PREFIX=DIR   where install puts the agent ($(PREFIX)); DESTDIR= is honoured"
 
@@ -136,6 +137,31 @@ build/%.tidy: build/%.o .clang-tidy
 	$(call say,TIDY,$*.cpp)
 	$(Q)$(CLANG_TIDY) --quiet $*.cpp -- $(cxx_flags) -Iuapi -Ibpf -isystem build/bpf 2>/dev/null
 	$(Q)touch $@
+
+# ----------------------------------------------------------------------
+# Fuzzers of the parsers, with ASan and UBSan. New finds go to build/, what is
+# worth keeping into tests/fuzz/corpus/.
+
+FUZZ_SECONDS ?= 600
+FUZZ_CXX ?= clang++-19
+fuzz_bins := $(addprefix build/fuzz/,gguf safetensors schedule)
+fuzz_flags := -std=c++23 -Wall -Wextra -Wno-deprecated-declarations -Iagent -O1 -g
+fuzz_flags += -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+
+build/fuzz/gguf: agent/lib/gguf.cpp
+build/fuzz/safetensors: agent/lib/safetensors.cpp agent/lib/json_tree.cpp
+build/fuzz/schedule: agent/lib/schedule.cpp agent/lib/schedule_file.cpp agent/lib/json_tree.cpp
+
+$(fuzz_bins): build/fuzz/%: tests/fuzz/%_fuzz.cpp $(wildcard agent/lib/*.hpp)
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CXX) $(fuzz_flags) $(filter %.cpp,$^) -o $@
+
+.PHONY: fuzzers
+fuzzers: $(fuzz_bins)
+
+fuzz: ## fuzz each parser for FUZZ_SECONDS (600)
+	$(Q)tests/fuzz-selftest $(FUZZ_SECONDS)
 
 # ----------------------------------------------------------------------
 # Proof, show, and use.

@@ -38,5 +38,7 @@ void add_residency(CLI::App &app, Action &action);
 void add_hint(CLI::App &app, Action &action);
 void add_drop(CLI::App &app, Action &action);
 void add_doctor(CLI::App &app, Action &action);
+void add_schedule(CLI::App &app, Action &action);
+void add_plan(CLI::App &app, Action &action);
 
 } // namespace itme

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// limits.md as tests: what a plan must reach, and what loses against it.
+#include "lib/advice.hpp"
+#include "lib/plan.hpp"
+#include "simulator.hpp"
+#include "synthetic.hpp"
+
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <list>
+#include <numeric>
+#include <random>
+
+namespace itme::test {
+
+namespace {
+
+constexpr uint64_t second = 1'000'000'000;
+
+double reached(const Schedule &schedule, const PlanOptions &options, const Plan &plan,
+	       double compute_jitter = 0)
+{
+	return simulate(schedule, options, plan, 0,
+			{.passes = 12, .warm = 4, .compute_jitter = compute_jitter})
+		.pass_s;
+}
+
+// Nothing is above its budget: the window has frames of its own.
+void expect_within_budget(const Plan &plan, const Budget &budget)
+{
+	const uint64_t dram = budget.dram_bytes / granule, cxl = budget.cxl_bytes / granule;
+	const uint64_t window = plan.touched_granules > plan.dram_granules + plan.cxl_granules ||
+						plan.copied_granules > 0
+					? plan.window_slots
+					: 0;
+
+	EXPECT_LE(plan.dram_granules + (plan.window_in_cxl ? 0 : window), dram);
+	EXPECT_LE(plan.cxl_granules + (plan.window_in_cxl ? window : 0), cxl);
+}
+
+// The best that any fixed residents with any number of slots reach, by trying all.
+double brute_force(const Schedule &schedule, const PlanOptions &options, Plan plan, bool cxl)
+{
+	const size_t n = plan.homes.size();
+	const uint64_t dram_frames = options.budget.dram_bytes / granule,
+		       cxl_frames = options.budget.cxl_bytes / granule;
+	const uint32_t kinds = cxl ? 3 : 2;
+	const Home homes[] = {Home::store, Home::dram, Home::cxl};
+	const auto all = static_cast<uint64_t>(std::pow(kinds, n));
+	double best = 1e300;
+
+	for (uint64_t code = 0; code < all; code++) {
+		uint64_t in_dram = 0, in_cxl = 0, rest = code;
+
+		plan.streams[0].hints.clear();
+		for (size_t i = 0; i < n; i++, rest /= kinds) {
+			plan.homes[i] = homes[rest % kinds];
+			in_dram += plan.homes[i] == Home::dram;
+			in_cxl += plan.homes[i] == Home::cxl;
+			if (plan.homes[i] == Home::store)
+				plan.streams[0].hints.push_back(
+					{static_cast<uint32_t>(i), static_cast<uint32_t>(i), 0});
+		}
+		if (in_dram > dram_frames || in_cxl > cxl_frames)
+			continue;
+		const uint64_t free = dram_frames - in_dram;
+
+		if (plan.streams[0].hints.empty()) {
+			best = std::min(best, reached(schedule, options, plan));
+			continue;
+		}
+		// More slots never hurt once the residents are fixed.
+		if (free == 0)
+			continue;
+		plan.streams[0].slots = static_cast<uint32_t>(free);
+		best = std::min(best, reached(schedule, options, plan));
+	}
+	return best;
+}
+
+struct Case {
+	Schedule schedule;
+	PlanOptions options;
+};
+
+Case random_case(std::mt19937_64 &random, size_t items, bool cxl)
+{
+	auto number = [&](uint64_t from, uint64_t to) {
+		return std::uniform_int_distribution<uint64_t>(from, to)(random);
+	};
+	std::vector<Item> list;
+	const bool uniform = number(0, 1) == 0;
+	const uint64_t compute = number(second / 10, second);
+
+	for (size_t i = 0; i < items; i++)
+		list.push_back({1, uniform ? compute : number(second / 10, second), 1});
+	Case c{cyclic(list),
+	       machine(number(2, items - 1), static_cast<double>(number(1, 40)) / 10)};
+
+	if (cxl) {
+		c.options.budget.cxl_bytes = number(1, items / 2) * granule;
+		c.options.rates.cxl = link(static_cast<double>(number(1, 20)) / 10);
+	}
+	return c;
+}
+
+void compare_with_brute_force(size_t items, bool cxl, int cases, uint64_t seed)
+{
+	std::mt19937_64 random(seed);
+
+	for (int i = 0; i < cases; i++) {
+		const Case c = random_case(random, items, cxl);
+		const auto plan = make_plan(c.schedule, c.options);
+
+		ASSERT_TRUE(plan) << plan.error().text;
+		const double predicted = plan->streams[0].timing.pass_s,
+			     simulated = reached(c.schedule, c.options, *plan);
+		const double best = brute_force(c.schedule, c.options, *plan, cxl);
+
+		expect_within_budget(*plan, c.options.budget);
+		EXPECT_GE(predicted, plan->streams[0].bound.seconds() * (1 - 1e-6));
+		EXPECT_GE(simulated, plan->streams[0].bound.seconds() * (1 - 1e-6));
+		EXPECT_LE(simulated, best * 1.02)
+			<< "case " << i << ": " << plan->dram_granules << " in DRAM, "
+			<< plan->cxl_granules << " in CXL, " << plan->window_slots
+			<< " slots, frames " << c.options.budget.dram_bytes / granule;
+		EXPECT_NEAR(predicted / simulated, 1, 0.01);
+	}
+}
+
+} // namespace
+
+TEST(Plan, WithinTwoPercentOfTheBestOfAll)
+{
+	compare_with_brute_force(9, false, 60, 7);
+}
+TEST(Plan, WithinTwoPercentOfTheBestOfAllThreeTiers)
+{
+	compare_with_brute_force(6, true, 60, 11);
+}
+
+// Item 1: misses a pass of 80 layers with room for `frames`.
+TEST(Limits, LruReadsEverythingAndPinningReadsTheRest)
+{
+	constexpr int layers = 80;
+
+	for (const int frames : {40, 72}) {
+		std::list<int> lru; // most recent first
+		int misses = 0;
+
+		for (int touch = 0; touch < layers * 10; touch++) {
+			const int layer = touch % layers;
+			const auto found = std::find(lru.begin(), lru.end(), layer);
+
+			if (found != lru.end())
+				lru.erase(found);
+			else if (touch >= layers * 9)
+				misses++;
+			lru.push_front(layer);
+			if (lru.size() > static_cast<size_t>(frames))
+				lru.pop_back();
+		}
+		EXPECT_EQ(misses, layers);
+
+		const Schedule schedule = cyclic(std::vector<Item>(layers, {1, second}));
+		const PlanOptions options = machine(static_cast<uint64_t>(frames), 1);
+		const auto plan = make_plan(schedule, options);
+
+		ASSERT_TRUE(plan);
+		EXPECT_NEAR(plan->streams[0].timing.exact_bytes / static_cast<double>(granule),
+			    layers - frames + plan->streams[0].slots, 0.01);
+		EXPECT_NEAR(plan->streams[0].bound.store_bytes / static_cast<double>(granule),
+			    layers - frames, 0.01);
+		EXPECT_DOUBLE_EQ(page_cache_seconds(plan->streams[0], *plan, options), layers);
+	}
+}
+
+// Item 3: 80 items, ts = 4 tc, 60 resident; packed at the front they cost 1.68x.
+TEST(Limits, FrontPackedResidentsLose)
+{
+	const Schedule schedule = cyclic(std::vector<Item>(80, {1, second}));
+	const PlanOptions options = machine(62, 4);
+	auto plan = make_plan(schedule, options);
+
+	ASSERT_TRUE(plan);
+	const double spread = reached(schedule, options, *plan);
+
+	EXPECT_EQ(plan->streams[0].slots, 2U);
+	EXPECT_EQ(plan->dram_granules, 60U);
+	EXPECT_NEAR(spread, 80, 1.6);
+	plan->streams[0].hints.clear();
+	for (uint32_t i = 0; i < 80; i++) {
+		plan->homes[i] = i < 60 ? Home::dram : Home::store;
+		if (i >= 60)
+			plan->streams[0].hints.push_back({i, i, 0});
+	}
+	EXPECT_NEAR(reached(schedule, options, *plan) / spread, 1.68, 0.04);
+}
+
+// The table measured in the guest: W = 256 MiB, C = 128 MiB, 100 MB/s, 8 slots.
+TEST(Limits, CalibratedTable)
+{
+	for (const auto &[compute, measured] :
+	     {std::pair(1.28, 1.51), std::pair(2.56, 2.56), std::pair(5.12, 5.13)}) {
+		const Schedule schedule = cyclic(
+			std::vector<Item>(128, {1, static_cast<uint64_t>(compute * 1e9 / 128)}));
+		PlanOptions options = machine(64, static_cast<double>(granule) / 100e6);
+
+		options.budget.window_bytes = 8 * granule;
+		const auto plan = make_plan(schedule, options);
+
+		ASSERT_TRUE(plan);
+		EXPECT_NEAR(plan->streams[0].timing.pass_s / measured, 1, 0.02);
+		EXPECT_NEAR(plan->streams[0].bound.seconds(), std::max(compute, 1.342), 0.01);
+		EXPECT_NEAR(page_cache_seconds(plan->streams[0], *plan, options),
+			    std::max(compute, 2.684), 0.01);
+	}
+}
+
+// Items 5 and 8, with the figures of limits.md.
+TEST(Limits, TokensThatHideAndKvThatPays)
+{
+	ModelFacts model;
+	StreamPlan stream;
+	PlanOptions options;
+
+	model.active_parameters = 8'030'000'000;
+	model.kv_bytes_per_token = 131072;
+	EXPECT_NEAR(recompute_bytes_per_s(model, 156e12) / 1e9, 1.27, 0.01);
+	model.active_parameters = 70'600'000'000;
+	model.kv_bytes_per_token = 327680;
+	EXPECT_NEAR(recompute_bytes_per_s(model, 156e12) / 1e9, 0.36, 0.01);
+	options.rates.flops = 156e12;
+	stream.bound.store_s = 1e9 * 2 / 18e9; // a billion weights of 2 bytes
+	stream.flops = 2e9;
+	EXPECT_NEAR(tokens_to_hide(stream, options), 8667, 1);
+}
+
+TEST(Plan, SaysWhatItMeans)
+{
+	const Schedule schedule = cyclic(std::vector<Item>(80, {1, second / 10}));
+	auto says = [&](const PlanOptions &options, const std::string &words) {
+		const auto plan = make_plan(schedule, options);
+
+		return plan &&
+		       std::any_of(plan->advice.begin(), plan->advice.end(),
+				   [&](const std::string &s) { return s.find(words) != s.npos; });
+	};
+
+	EXPECT_TRUE(says(machine(80, 1), "Everything fits"));
+	EXPECT_TRUE(says(machine(40, 1), "Offloading will hurt"));
+	EXPECT_TRUE(says(machine(40, 1), "cannot hide"));
+	EXPECT_TRUE(says(machine(40, 0.1), "hides behind compute"));
+	EXPECT_TRUE(says(machine(2, 1), "too few"));
+}
+
+TEST(Plan, KvIsRecomputedWhereTheStoreIsTooSlow)
+{
+	Schedule schedule = cyclic(std::vector<Item>(8, {1, second}));
+	PlanOptions options = machine(4, 1);
+
+	schedule.model.active_parameters = 8'030'000'000;
+	schedule.model.kv_bytes_per_token = 131072;
+	options.rates.flops = 156e12;
+	for (const auto &[rate, words] :
+	     {std::pair(1e9, "Recompute KV"), std::pair(2e9, "beats recomputing")}) {
+		options.rates.store.bytes_per_s = rate;
+		const auto plan = make_plan(schedule, options);
+
+		ASSERT_TRUE(plan);
+		EXPECT_TRUE(
+			std::any_of(plan->advice.begin(), plan->advice.end(),
+				    [&](const std::string &s) { return s.find(words) != s.npos; }));
+	}
+}
+
+TEST(Plan, RefusesWhatCannotBe)
+{
+	const Schedule schedule = cyclic({{1, second}});
+	PlanOptions options = machine(0, 1);
+
+	EXPECT_FALSE(make_plan(schedule, options));
+	options.budget.dram_bytes = 1 << 30;
+	options.budget.granule_bytes = 3 << 20;
+	EXPECT_FALSE(make_plan(schedule, options));
+}
+
+// What is read often enough moves up; what is read once is read in place.
+TEST(Plan, CopiesUpOnlyWhereItPays)
+{
+	std::vector<Item> items(40, {1, second / 100});
+	PlanOptions options = machine(8, 1);
+
+	options.budget.cxl_bytes = 40 * granule;
+	options.rates.cxl = link(0.001);
+	const auto in_place = make_plan(cyclic(items), options);
+
+	ASSERT_TRUE(in_place);
+	EXPECT_EQ(in_place->copied_granules, 0U);
+	for (Item &item : items)
+		item.reads = 8;
+	options.rates.cxl = link(0.01);
+	const auto copied = make_plan(cyclic(items), options);
+
+	ASSERT_TRUE(copied);
+	EXPECT_GT(copied->copied_granules, 0U);
+	options.budget.cxl_bytes = 0;
+}
+
+TEST(Plan, StreamsShareByWeight)
+{
+	Schedule schedule = cyclic(std::vector<Item>(200, {1, second / 1000}), "a");
+	const Schedule other = cyclic(std::vector<Item>(200, {1, second / 1000}), "b");
+
+	schedule.regions.push_back(other.regions[0]);
+	for (size_t i = 0; i < other.objects.size(); i++) {
+		schedule.objects.push_back(other.objects[i]);
+		schedule.objects.back().extents[0].region = 1;
+	}
+	schedule.programs.push_back(other.programs[0]);
+	schedule.programs[1].name = "other";
+	for (Step &step : schedule.programs[1].steps)
+		step.objects[0] += 200;
+	schedule.streams.push_back({"b", 1, 1});
+
+	const auto even = make_plan(schedule, machine(200, 1));
+
+	ASSERT_TRUE(even);
+	EXPECT_NEAR(even->streams[0].timing.pass_s / even->streams[1].timing.pass_s, 1, 0.02);
+	EXPECT_NEAR(even->streams[0].timing.pass_s, 2 * (100 + even->streams[0].slots), 3);
+	schedule.streams[1].weight = 3;
+	const auto uneven = make_plan(schedule, machine(200, 1));
+
+	ASSERT_TRUE(uneven);
+	EXPECT_LT(uneven->streams[1].timing.pass_s, uneven->streams[0].timing.pass_s / 3);
+	expect_within_budget(*uneven, machine(200, 1).budget);
+	// Two streams over one region keep its granules once.
+	schedule.streams[1] = {"b", 0, 1};
+	const auto shared = make_plan(schedule, machine(100, 1));
+
+	ASSERT_TRUE(shared);
+	EXPECT_EQ(shared->touched_granules, 200U);
+	EXPECT_NEAR(static_cast<double>(shared->dram_granules), 100 - shared->window_slots, 1);
+}
+
+} // namespace itme::test
