@@ -158,7 +158,7 @@ $(fuzz_bins): build/fuzz/%: tests/fuzz/%_fuzz.cpp $(wildcard agent/lib/*.hpp)
 	$(Q)$(FUZZ_CXX) $(fuzz_flags) $(filter %.cpp,$^) -o $@
 
 .PHONY: fuzzers
-fuzzers: $(fuzz_bins)
+fuzzers: $(fuzz_bins) ## the fuzzers, built
 
 fuzz: ## fuzz each parser for FUZZ_SECONDS (600)
 	$(Q)tests/fuzz-selftest $(FUZZ_SECONDS)
