@@ -33,6 +33,7 @@ plot "result.dat" using 1:2 with linespoints ls 1 title sprintf("mapped from ext
 set key at screen 0.77, screen 0.01
 set ylabel "seconds a token"
 set yrange [0:*]
+set offsets graph 0, graph 0, graph 0.08, graph 0
 plot "result.dat" using 1:3 with linespoints ls 1 title sprintf("mapped from ext4: %.2f s", ext4_seconds), \
 	"" using 1:5 with linespoints ls 2 title sprintf("mapped from ITME: %.2f s", itme_seconds), \
 	compute with lines ls 3 title sprintf("computing alone, all in memory: %.2f s", compute)
