@@ -399,6 +399,27 @@ long long count_tier(int region, __u32 tier)
 	return byte == -ENOENT ? n : byte;
 }
 
+int wait_for_tier(int region, __u64 first, __u64 count, __u32 tier)
+{
+	const double end = now() + 10 * slowness();
+	__u64 i = 0;
+
+	while (i < count) {
+		int byte = residency(region, first + i);
+
+		if (byte < 0)
+			return byte;
+		if ((byte & ITME_RESIDENCY_TIER_MASK) == tier) {
+			i++;
+			continue;
+		}
+		if (now() > end)
+			return -ETIMEDOUT;
+		usleep(1000);
+	}
+	return 0;
+}
+
 /* ---- stores of known content ---- */
 
 /* A good mixer of two words: every word of a store can be told from its place. */

@@ -96,6 +96,8 @@ int release(int region, __u64 offset, __u64 length);
 int residency(int region, __u64 granule);
 /* How many granules are in @tier. */
 long long count_tier(int region, __u32 tier);
+/* Wait until @count granules from @first on are in @tier, all of them: 0 or -ETIMEDOUT. */
+int wait_for_tier(int region, __u64 first, __u64 count, __u32 tier);
 
 /* ---- stores of known content ---- */
 
