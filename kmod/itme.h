@@ -234,7 +234,7 @@ struct itme_instance {
 	struct work_struct queue_work;
 	atomic_long_t nr_hinted; /* fills and moves under way for hints */
 	atomic_long_t nr_demand; /* demand fills that the store does not have yet */
-	unsigned long inflight_frames; /* most nr_hinted; 0: the window */
+	unsigned long inflight_frames; /* most nr_hinted; 0: by the window */
 
 	struct mutex pin_mutex; /* pins of every open file, and the three fields below */
 	struct list_head pin_users;
