@@ -17,7 +17,7 @@ constexpr size_t few_granules = 128;      // so few that single swaps are worth 
 constexpr size_t swap_work = 40000;       // granules walked through, over all tries of one start
 constexpr size_t many_granules = 100'000; // so many that each attempt takes its time
 constexpr size_t hardly_any = 12;         // so few that other starts are worth trying
-constexpr uint32_t starts = 6, most_tried_slots = 6;
+constexpr uint32_t turns = 6, most_tried_slots = 6;
 constexpr uint32_t most_slots = 4096;
 constexpr double choices_that_matter = 0.01; // of the bytes; looking up a token is below
 
@@ -355,8 +355,10 @@ private:
 			try_each(&Attempt::choice_share, {1.0, 0.5, 0.25});
 		if (team.cxl > 0 && team.dram > 0) {
 			try_each(&Attempt::cxl_share, {0.75, 0.5, 0.25, 0.0});
-			// Only what is known ahead can be copied ahead.
-			if (best.split.exact > team.dram && team.ranking.size() <= many_granules) {
+			// Only what is known ahead can be copied ahead. That reading in place
+			// does not pay says nothing about copies.
+			if (team.ranking.exact.size() > team.dram &&
+			    team.ranking.size() <= many_granules) {
 				for (const double copied : {0.125, 0.25, 0.5, 1.0}) {
 					at.copied_share = copied;
 					try_each(&Attempt::cxl_share,
@@ -407,27 +409,38 @@ private:
 		best_homes = plan.homes;
 		if (granules.size() > hardly_any)
 			return;
-		for (const double cxl_share : {1.0, 0.75, 0.5, 0.25, 0.0}) {
-			for (uint32_t slots = 1; slots <= most_tried_slots; slots++) {
-				for (uint32_t turn = 0; turn < starts && best.cost > enough;
-				     turn++) {
-					Choice start;
+		for (const Attempt &from : all_starts(team)) {
+			for (uint32_t turn = 0; turn < turns && best.cost > enough; turn++) {
+				Choice start;
 
-					if (!split_of(team,
-						      {.cxl_share = cxl_share, .slots = slots},
-						      start))
-						break;
-					place(team.ranking, start.split, plan.homes);
-					turn_homes(granules, turn);
-					swap(team, granules, start);
-					if (start.cost < best.cost) {
-						best = start;
-						best_homes = plan.homes;
-					}
+				if (!split_of(team, from, start))
+					break;
+				place(team.ranking, start.split, plan.homes);
+				turn_homes(granules, turn);
+				swap(team, granules, start);
+				if (start.cost < best.cost) {
+					best = start;
+					best_homes = plan.homes;
 				}
 			}
 		}
 		plan.homes = std::move(best_homes);
+	}
+	static std::vector<Attempt> all_starts(const Team &team)
+	{
+		std::vector<Attempt> all;
+
+		for (const double copied : {0.0, 0.5, 1.0}) {
+			for (const double cxl : {1.0, 0.75, 0.5, 0.25, 0.0}) {
+				for (uint32_t slots = 1; slots <= most_tried_slots; slots++)
+					all.push_back({.cxl_share = cxl,
+						       .copied_share = copied,
+						       .slots = slots});
+			}
+			if (team.cxl == 0)
+				break;
+		}
+		return all;
 	}
 	// Another start: the homes of the granules, moved along by a few places.
 	void turn_homes(const std::vector<uint32_t> &granules, uint32_t turn)

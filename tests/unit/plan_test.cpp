@@ -38,14 +38,14 @@ void expect_within_budget(const Plan &plan, const Budget &budget)
 	EXPECT_LE(plan.cxl_granules + (plan.window_in_cxl ? window : 0), cxl);
 }
 
-// The best that any fixed residents with any number of slots reach, by trying all.
-double brute_force(const Schedule &schedule, const PlanOptions &options, Plan plan, bool cxl)
+// The best that any fixed residents with any number of slots reach, by trying all
+// of the first `kinds` homes for each granule.
+double brute_force(const Schedule &schedule, const PlanOptions &options, Plan plan, uint32_t kinds)
 {
 	const size_t n = plan.homes.size();
 	const uint64_t dram_frames = options.budget.dram_bytes / granule,
 		       cxl_frames = options.budget.cxl_bytes / granule;
-	const uint32_t kinds = cxl ? 3 : 2;
-	const Home homes[] = {Home::store, Home::dram, Home::cxl};
+	const Home homes[] = {Home::store, Home::dram, Home::cxl, Home::copied};
 	const auto all = static_cast<uint64_t>(std::pow(kinds, n));
 	double best = 1e300;
 
@@ -56,8 +56,8 @@ double brute_force(const Schedule &schedule, const PlanOptions &options, Plan pl
 		for (size_t i = 0; i < n; i++, rest /= kinds) {
 			plan.homes[i] = homes[rest % kinds];
 			in_dram += plan.homes[i] == Home::dram;
-			in_cxl += plan.homes[i] == Home::cxl;
-			if (plan.homes[i] == Home::store)
+			in_cxl += plan.homes[i] == Home::cxl || plan.homes[i] == Home::copied;
+			if (plan.homes[i] == Home::store || plan.homes[i] == Home::copied)
 				plan.streams[0].hints.push_back(
 					{static_cast<uint32_t>(i), static_cast<uint32_t>(i), 0});
 		}
@@ -78,12 +78,23 @@ double brute_force(const Schedule &schedule, const PlanOptions &options, Plan pl
 	return best;
 }
 
+// The same plan, but what it copies up is read where it lies.
+Plan with_copies_in_place(Plan plan)
+{
+	for (StreamPlan &stream : plan.streams)
+		std::erase_if(stream.hints, [&](const PlannedHint &hint) {
+			return plan.homes[hint.granule] == Home::copied;
+		});
+	std::replace(plan.homes.begin(), plan.homes.end(), Home::copied, Home::cxl);
+	return plan;
+}
+
 struct Case {
 	Schedule schedule;
 	PlanOptions options;
 };
 
-Case random_case(std::mt19937_64 &random, size_t items, bool cxl)
+Case random_case(std::mt19937_64 &random, size_t items, uint32_t kinds)
 {
 	auto number = [&](uint64_t from, uint64_t to) {
 		return std::uniform_int_distribution<uint64_t>(from, to)(random);
@@ -91,40 +102,43 @@ Case random_case(std::mt19937_64 &random, size_t items, bool cxl)
 	std::vector<Item> list;
 	const bool uniform = number(0, 1) == 0;
 	const uint64_t compute = number(second / 10, second);
+	// Copying up pays only where a granule is read more than once.
+	const auto reads = static_cast<uint32_t>(kinds > 3 ? number(1, 6) : 1);
 
 	for (size_t i = 0; i < items; i++)
-		list.push_back({1, uniform ? compute : number(second / 10, second), 1});
+		list.push_back({1, uniform ? compute : number(second / 10, second), reads});
 	Case c{cyclic(list),
 	       machine(number(2, items - 1), static_cast<double>(number(1, 40)) / 10)};
 
-	if (cxl) {
+	if (kinds > 2) {
 		c.options.budget.cxl_bytes = number(1, items / 2) * granule;
 		c.options.rates.cxl = link(static_cast<double>(number(1, 20)) / 10);
 	}
 	return c;
 }
 
-void compare_with_brute_force(size_t items, bool cxl, int cases, uint64_t seed)
+void compare_with_brute_force(size_t items, uint32_t kinds, int cases, uint64_t seed)
 {
 	std::mt19937_64 random(seed);
 
 	for (int i = 0; i < cases; i++) {
-		const Case c = random_case(random, items, cxl);
+		const Case c = random_case(random, items, kinds);
 		const auto plan = make_plan(c.schedule, c.options);
 
 		ASSERT_TRUE(plan) << plan.error().text;
 		const double predicted = plan->streams[0].timing.pass_s,
 			     simulated = reached(c.schedule, c.options, *plan);
-		const double best = brute_force(c.schedule, c.options, *plan, cxl);
+		const double best = brute_force(c.schedule, c.options, *plan, kinds);
 
 		expect_within_budget(*plan, c.options.budget);
 		EXPECT_GE(predicted, plan->streams[0].bound.seconds() * (1 - 1e-6));
 		EXPECT_GE(simulated, plan->streams[0].bound.seconds() * (1 - 1e-6));
+		EXPECT_GE(best, plan->streams[0].bound.seconds() * (1 - 1e-6));
 		EXPECT_LE(simulated, best * 1.02)
 			<< "case " << i << ": " << plan->dram_granules << " in DRAM, "
 			<< plan->cxl_granules << " in CXL, " << plan->window_slots
 			<< " slots, frames " << c.options.budget.dram_bytes / granule;
-		EXPECT_NEAR(predicted / simulated, 1, 0.01);
+		EXPECT_NEAR(predicted / simulated, 1, kinds > 3 ? 0.02 : 0.01);
 	}
 }
 
@@ -132,11 +146,15 @@ void compare_with_brute_force(size_t items, bool cxl, int cases, uint64_t seed)
 
 TEST(Plan, WithinTwoPercentOfTheBestOfAll)
 {
-	compare_with_brute_force(9, false, 60, 7);
+	compare_with_brute_force(9, 2, 60, 7);
 }
 TEST(Plan, WithinTwoPercentOfTheBestOfAllThreeTiers)
 {
-	compare_with_brute_force(6, true, 60, 11);
+	compare_with_brute_force(6, 3, 60, 11);
+}
+TEST(Plan, WithinTwoPercentOfTheBestOfAllThreeTiersAndCopies)
+{
+	compare_with_brute_force(5, 4, 60, 13);
 }
 
 // Item 1: misses a pass of 80 layers with room for `frames`.
@@ -304,7 +322,27 @@ TEST(Plan, CopiesUpOnlyWhereItPays)
 
 	ASSERT_TRUE(copied);
 	EXPECT_GT(copied->copied_granules, 0U);
-	options.budget.cxl_bytes = 0;
+	expect_within_budget(*copied, options.budget);
+	EXPECT_LT(reached(cyclic(items), options, *copied),
+		  reached(cyclic(items), options, with_copies_in_place(*copied)));
+}
+
+// In place each takes 1.6 s, from the store 1 s, there and back by a copy 0.4 s,
+// which hides behind 0.5 s of compute.
+TEST(Plan, CopiesWhereReadingInPlaceNeverPays)
+{
+	const Schedule schedule = cyclic(std::vector<Item>(300, {1, second / 2, 8}));
+	PlanOptions options = machine(60, 1);
+
+	options.budget.cxl_bytes = 300 * granule;
+	options.rates.cxl = link(0.2);
+	const auto plan = make_plan(schedule, options);
+
+	ASSERT_TRUE(plan);
+	expect_within_budget(*plan, options.budget);
+	EXPECT_GT(plan->copied_granules, 200U);
+	EXPECT_NEAR(plan->streams[0].timing.pass_s, 150, 3);
+	EXPECT_NEAR(reached(schedule, options, *plan), 150, 3);
 }
 
 TEST(Plan, StreamsShareByWeight)
@@ -334,6 +372,8 @@ TEST(Plan, StreamsShareByWeight)
 	ASSERT_TRUE(uneven);
 	EXPECT_LT(uneven->streams[1].timing.pass_s, uneven->streams[0].timing.pass_s / 3);
 	expect_within_budget(*uneven, machine(200, 1).budget);
+	EXPECT_LE(uneven->streams[0].store_share + uneven->streams[1].store_share, 1 + 1e-9);
+	EXPECT_GT(uneven->streams[1].store_share, uneven->streams[0].store_share);
 	// Two streams over one region keep its granules once.
 	schedule.streams[1] = {"b", 0, 1};
 	const auto shared = make_plan(schedule, machine(100, 1));

@@ -78,6 +78,27 @@ TEST(Simulator, ThreeTiers)
 	}
 }
 
+// Read four times at each position: copies up pay, and share the link with what
+// is read in place.
+TEST(Simulator, CopiesUp)
+{
+	for (const double cxl_s : {0.00008, 0.0001, 0.0002}) {
+		const Schedule schedule = cyclic(std::vector<Item>(80, {50, 50 * 200'000, 4}));
+		PlanOptions options = machine(800, granule_s, 2);
+
+		options.budget.cxl_bytes = 2000 * granule;
+		options.rates.cxl = link(cxl_s);
+		const auto plan = make_plan(schedule, options);
+
+		ASSERT_TRUE(plan);
+		EXPECT_GT(plan->copied_granules, 0U);
+		expect_predicted(schedule, options, *plan);
+		printf("# CXL %.0f us a granule: %lu copied up, %lu in place, efficiency %.3f\n",
+		       cxl_s * 1e6, plan->copied_granules,
+		       plan->cxl_granules - plan->copied_granules, plan->streams[0].efficiency());
+	}
+}
+
 TEST(Simulator, WindowInCxlAlone)
 {
 	const Schedule schedule = cyclic(std::vector<Item>(40, {20, 2'000'000}));
