@@ -128,9 +128,13 @@ private:
 			say("A page cache of the same size would read everything every pass: " +
 			    seconds(cached) + ", " + with("%.2f", cached / stream.timing.pass_s) +
 			    " times as long.");
-		else
+		else if (cached <= stream.compute_s * 1.03)
 			say("A page cache that reads ahead would be as fast here: compute hides "
 			    "even a full read.");
+		else
+			say("A page cache that reads ahead would be as fast here (" +
+			    seconds(cached) + "): this memory is too small for granules of " +
+			    format_size(plan.budget.granule_bytes) + ".");
 	}
 	void cxl(const StreamPlan &stream)
 	{
@@ -231,8 +235,13 @@ double page_cache_seconds(const StreamPlan &stream, const Plan &plan, const Plan
 		return stream.compute_s + in_cxl * (1 / options.rates.cxl.bytes_per_s -
 						    1 / options.rates.dram.bytes_per_s);
 	}
-	return std::max(stream.compute_s, stream.fetch_bytes / (options.rates.store.bytes_per_s *
-								stream.store_share));
+	// Then every stream needs the store, also one that a plan keeps in memory.
+	double weights = 0;
+
+	for (const StreamPlan &each : plan.streams)
+		weights += each.weight;
+	return std::max(stream.compute_s, stream.fetch_bytes / options.rates.store.bytes_per_s *
+						  weights / stream.weight);
 }
 
 std::vector<std::string> advise(const Schedule &schedule, const PlanOptions &options,

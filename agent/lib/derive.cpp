@@ -122,9 +122,12 @@ private:
 			schedule.model.layers = layers.size();
 		if (!known) {
 			schedule.notes.push_back(
-				"architecture '" + model.facts.architecture +
-				"' is not known: layers in the order of their numbers, the tensors "
-				"of a layer in the order of the file");
+				(model.facts.architecture.empty()
+					 ? "the architecture is not said"
+					 : "architecture '" + model.facts.architecture +
+						   "' is not known") +
+				std::string(": layers in the order of their numbers, the tensors "
+					    "of a layer in the order of the file"));
 		}
 		for (const ModelFile &file : model.files)
 			schedule.regions.push_back({file.name, file.name, file.bytes});

@@ -274,8 +274,8 @@ Result<void> add_config(const fs::path &folder, Model &model)
 	std::error_code error;
 
 	if (!fs::exists(path, error)) {
-		model.notes.emplace_back("no config.json beside the model: the architecture is "
-					 "guessed from tensor names");
+		model.notes.emplace_back("no config.json beside the model: it would say the "
+					 "architecture and how many experts a token uses");
 		return {};
 	}
 	const auto text = small_file(path, 8ULL << 20);

@@ -70,6 +70,22 @@ Busy busy_of(const Timeline &timeline)
 
 } // namespace
 
+std::vector<Span> spans_of(const Schedule &schedule, const PlanOptions &options, const Plan &plan,
+			   size_t stream)
+{
+	const StreamPlan &of = plan.streams[stream];
+	Lane lane = lane_of(options, of.store_share, 1);
+	std::vector<Span> spans;
+	const auto pass = expand(schedule, schedule.streams[stream].program, plan.grid,
+				 options.rates, options.tokens);
+
+	lane.variation = variation_of(options.rates.store.p99_over_mean);
+	if (pass)
+		(void)run_legs(legs_of(*pass, plan.homes, plan.grid, lane), lane,
+			       std::max(1U, of.slots), &spans);
+	return spans;
+}
+
 std::string timeline_script(const Timeline &timeline, std::string_view png)
 {
 	static constexpr const char *names[rows] = {"compute", "waiting", "store link", "CXL link"};

@@ -198,6 +198,11 @@ private:
 		return sum;
 	}
 
+	// Of the tier that holds the window.
+	static size_t window_frames(const Team &team)
+	{
+		return team.dram > 0 ? team.dram : team.cxl;
+	}
 	// Frames that a choice fills on demand while it runs.
 	uint32_t demand_slots(const Team &team, const Ranking &ranking, size_t kept_choice) const
 	{
@@ -222,10 +227,10 @@ private:
 			}
 			most = std::max(most, sum);
 		}
-		const double frames = static_cast<double>(team.dram + team.cxl);
+		const double room = static_cast<double>(window_frames(team)) / 8;
 
 		return static_cast<uint32_t>(
-			std::clamp(std::ceil(most * missing), 1.0, std::max(1.0, frames / 8)));
+			std::clamp(std::ceil(most * missing), 1.0, std::max(1.0, room)));
 	}
 
 	struct Attempt {
@@ -249,7 +254,7 @@ private:
 			window += demand_slots(
 				team, r,
 				std::min(r.choice.size(), r.choice.size() * frames / r.size()));
-			if (window > (team.dram > 0 ? team.dram : cxl))
+			if (window > (team.dram > 0 ? team.dram : cxl)) // not all of it may be used
 				return false;
 			frames -= window;
 		}
@@ -298,7 +303,7 @@ private:
 		const double sigma = std::log(std::max(1.0, p99)) / 2;
 		const auto even = static_cast<uint32_t>(
 			std::sqrt(std::max(0.0, streamed) * (std::exp(sigma * sigma) - 1) / 2));
-		const size_t most = team.dram > 0 ? team.dram : team.cxl;
+		const size_t most = window_frames(team);
 		std::vector<uint32_t> all;
 
 		if (b.window_bytes != 0)
@@ -379,8 +384,8 @@ private:
 		if (best.cost >= 1e300) {
 			// Fewer frames than any window: everything goes through what there is.
 			best.split = {};
-			best.slots = static_cast<uint32_t>(
-				std::clamp<size_t>(std::max(team.dram, team.cxl), 1, most_slots));
+			best.slots = static_cast<uint32_t>(std::clamp<size_t>(
+				window_frames(team) / (team.members.size() + 1), 1, most_slots));
 		}
 		place(team.ranking, best.split, plan.homes);
 		if (team.ranking.size() <= few_granules && !good())
@@ -526,6 +531,9 @@ private:
 			if (options.with_hints)
 				hints(i);
 		}
+		// Fewer frames than streams: they take turns.
+		plan.window_slots = static_cast<uint32_t>(std::min<size_t>(
+			plan.window_slots, plan.window_in_cxl ? cxl_frames : dram_frames));
 	}
 	void hints(size_t i)
 	{
@@ -579,22 +587,6 @@ Lane lane_of(const PlanOptions &options, double store_share, double cxl_share)
 Result<Plan> make_plan(const Schedule &schedule, const PlanOptions &options)
 {
 	return Planner(schedule, options).run();
-}
-
-std::vector<Span> spans_of(const Schedule &schedule, const PlanOptions &options, const Plan &plan,
-			   size_t stream)
-{
-	const StreamPlan &of = plan.streams[stream];
-	Lane lane = lane_of(options, of.store_share, 1);
-	std::vector<Span> spans;
-	const auto pass = expand(schedule, schedule.streams[stream].program, plan.grid,
-				 options.rates, options.tokens);
-
-	lane.variation = variation_of(options.rates.store.p99_over_mean);
-	if (pass)
-		(void)run_legs(legs_of(*pass, plan.homes, plan.grid, lane), lane,
-			       std::max(1U, of.slots), &spans);
-	return spans;
 }
 
 } // namespace itme

@@ -29,10 +29,15 @@ double reached(const Schedule &schedule, const PlanOptions &options, const Plan 
 void expect_within_budget(const Plan &plan, const Budget &budget)
 {
 	const uint64_t dram = budget.dram_bytes / granule, cxl = budget.cxl_bytes / granule;
-	const uint64_t window = plan.touched_granules > plan.dram_granules + plan.cxl_granules ||
-						plan.copied_granules > 0
-					? plan.window_slots
-					: 0;
+	const uint64_t room = plan.window_in_cxl ? cxl : dram;
+	uint64_t window = 0;
+
+	for (const StreamPlan &stream : plan.streams)
+		window += stream.slots + stream.demand_slots;
+	// Where there are hardly more frames than streams, they take turns.
+	if (room <= 2 * plan.streams.size())
+		window = std::min(window, room);
+	EXPECT_EQ(plan.window_slots, window);
 
 	EXPECT_LE(plan.dram_granules + (plan.window_in_cxl ? 0 : window), dram);
 	EXPECT_LE(plan.cxl_granules + (plan.window_in_cxl ? window : 0), cxl);
@@ -266,9 +271,19 @@ TEST(Plan, SaysWhatItMeans)
 	};
 
 	EXPECT_TRUE(says(machine(80, 1), "Everything fits"));
+	EXPECT_FALSE(says(machine(80, 1), "Offloading will hurt"));
+	EXPECT_FALSE(says(machine(80, 1), "cannot hide"));
 	EXPECT_TRUE(says(machine(40, 1), "Offloading will hurt"));
 	EXPECT_TRUE(says(machine(40, 1), "cannot hide"));
 	EXPECT_TRUE(says(machine(40, 0.1), "hides behind compute"));
+	EXPECT_FALSE(says(machine(40, 0.1), "Offloading will hurt"));
+	EXPECT_FALSE(says(machine(40, 0.1), "cannot hide"));
+	EXPECT_TRUE(says(machine(40, 0.01), "compute hides even a full read"));
+	// A device far from full is slow for another reason than compute.
+	PlanOptions shallow = machine(4, 1);
+
+	shallow.rates.store.depth_bytes = 64 * granule;
+	EXPECT_FALSE(says(shallow, "compute hides even a full read"));
 	EXPECT_TRUE(says(machine(2, 1), "too few"));
 }
 
@@ -289,6 +304,105 @@ TEST(Plan, KvIsRecomputedWhereTheStoreIsTooSlow)
 		EXPECT_TRUE(
 			std::any_of(plan->advice.begin(), plan->advice.end(),
 				    [&](const std::string &s) { return s.find(words) != s.npos; }));
+	}
+}
+
+// Every visit of what is not resident is hinted, in order, and at no time is more
+// hinted than there are slots.
+TEST(Plan, HintsFollowTheOrderOfUseAndTheSlots)
+{
+	std::mt19937_64 random(3);
+
+	for (int i = 0; i < 20; i++) {
+		const Case c = random_case(random, 60, 3);
+		const auto plan = make_plan(c.schedule, c.options);
+
+		ASSERT_TRUE(plan);
+		const StreamPlan &stream = plan->streams[0];
+		const auto &hints = stream.hints;
+		size_t next = 0;
+
+		for (uint32_t granule = 0; granule < 60; granule++) {
+			if (plan->homes[granule] != Home::store &&
+			    plan->homes[granule] != Home::copied)
+				continue;
+			ASSERT_LT(next, hints.size());
+			EXPECT_EQ(hints[next].granule, granule);
+			EXPECT_EQ(hints[next++].step, granule);
+		}
+		ASSERT_EQ(next, hints.size());
+		for (size_t n = 0; n < hints.size(); n++)
+			EXPECT_EQ(hints[n].after_step,
+				  hints[(n + hints.size() * stream.slots - stream.slots) %
+					hints.size()]
+					  .step);
+	}
+}
+
+// Guesses get at most half of what certain reads leave of the store, and nothing
+// when they do not shorten the pass.
+TEST(Plan, GuessesHaveABudget)
+{
+	const Schedule schedule = with_experts();
+	PlanOptions options = machine(2000, 0.0003, 2);
+	const auto without = make_plan(schedule, options);
+
+	ASSERT_TRUE(without);
+	const StreamPlan &certain = without->streams[0];
+	const double left = certain.timing.pass_s * options.rates.store.bytes_per_s -
+			    certain.timing.exact_bytes - certain.timing.demand_bytes;
+
+	EXPECT_GT(certain.likely_bytes, 0);
+	EXPECT_LE(certain.likely_bytes, left / 2 * (1 + 1e-9));
+	EXPECT_EQ(certain.timing.likely_bytes, 0);
+	options.recall = 0.9;
+	options.precision = 0.9;
+	const auto good = make_plan(schedule, options);
+
+	ASSERT_TRUE(good);
+	EXPECT_TRUE(good->streams[0].guesses_pay);
+	EXPECT_LT(good->streams[0].timing.pass_s, certain.timing.pass_s);
+	EXPECT_GT(good->streams[0].timing.likely_bytes, 0);
+	EXPECT_LE(good->streams[0].timing.likely_bytes,
+		  good->streams[0].likely_bytes + static_cast<double>(granule));
+	options.precision = 0.001;
+	const auto bad = make_plan(schedule, options);
+
+	ASSERT_TRUE(bad);
+	EXPECT_FALSE(bad->streams[0].guesses_pay);
+	EXPECT_EQ(bad->streams[0].likely_bytes, 0);
+	EXPECT_EQ(bad->streams[0].timing.pass_s, certain.timing.pass_s);
+	EXPECT_TRUE(std::any_of(bad->advice.begin(), bad->advice.end(),
+				[](const auto &s) { return s.find("does not pay") != s.npos; }));
+}
+
+// Whatever is asked: nothing above budget, nothing below the bound.
+TEST(Plan, KeepsToBudgetsAndBounds)
+{
+	std::mt19937_64 random(17);
+	auto number = [&](uint64_t from, uint64_t to) {
+		return std::uniform_int_distribution<uint64_t>(from, to)(random);
+	};
+
+	for (int i = 0; i < 60; i++) {
+		Schedule schedule = number(0, 2) == 0
+					    ? with_experts()
+					    : random_case(random, number(10, 400), 4).schedule;
+		PlanOptions options = machine(number(0, 300), 0.0001 * number(1, 100), 2);
+
+		options.budget.cxl_bytes = number(2, 300) * granule;
+		options.rates.cxl = link(0.0001 * number(1, 100));
+		options.rates.store.depth_bytes = number(0, 4) * granule;
+		options.tokens = number(0, 1) == 0 ? 1 : number(2, 64);
+		if (number(0, 1) == 0)
+			schedule.streams.push_back({"again", 0, 2});
+		const auto plan = make_plan(schedule, options);
+
+		ASSERT_TRUE(plan) << plan.error().text;
+		expect_within_budget(*plan, options.budget);
+		for (const StreamPlan &stream : plan->streams)
+			EXPECT_GE(stream.timing.pass_s, stream.bound.seconds() * 0.99)
+				<< "case " << i << ", bound by " << stream.bound.by();
 	}
 }
 
@@ -374,6 +488,15 @@ TEST(Plan, StreamsShareByWeight)
 	expect_within_budget(*uneven, machine(200, 1).budget);
 	EXPECT_LE(uneven->streams[0].store_share + uneven->streams[1].store_share, 1 + 1e-9);
 	EXPECT_GT(uneven->streams[1].store_share, uneven->streams[0].store_share);
+	// A page cache shares the store by weight, whatever the plan keeps.
+	for (const uint64_t frames : {200ULL, 380ULL}) {
+		const PlanOptions options = machine(frames, 1);
+		const auto plan = make_plan(schedule, options);
+
+		ASSERT_TRUE(plan);
+		EXPECT_NEAR(page_cache_seconds(plan->streams[0], *plan, options), 800, 1);
+		EXPECT_NEAR(page_cache_seconds(plan->streams[1], *plan, options), 200 * 4 / 3.0, 1);
+	}
 	// Two streams over one region keep its granules once.
 	schedule.streams[1] = {"b", 0, 1};
 	const auto shared = make_plan(schedule, machine(100, 1));

@@ -113,35 +113,10 @@ TEST(Simulator, WindowInCxlAlone)
 	expect_predicted(schedule, options, *plan);
 }
 
-// Layers of a dense part and 64 experts of 3 granules, 4 of them chosen.
 TEST(Simulator, Experts)
 {
 	for (const uint64_t frames : {500ULL, 2000ULL, 5000ULL}) {
-		Schedule schedule = cyclic(std::vector<Item>(40, {20, 3'000'000}));
-		const Schedule dense = schedule;
-
-		schedule.programs[0].steps.clear();
-		for (uint32_t layer = 0; layer < 40; layer++) {
-			Group group{"experts." + std::to_string(layer), {}, {}};
-			Step step;
-
-			for (uint32_t e = 0; e < 64; e++) {
-				group.objects.push_back(
-					static_cast<uint32_t>(schedule.objects.size()));
-				schedule.objects.push_back(
-					{"e." + std::to_string(layer) + "." + std::to_string(e),
-					 Kind::expert,
-					 {{0, schedule.regions[0].bytes, 3 * granule}}});
-				schedule.regions[0].bytes += 3 * granule;
-			}
-			step.name = group.name;
-			step.group = layer;
-			step.pick = 4;
-			step.compute_ns = 1'000'000;
-			schedule.groups.push_back(group);
-			schedule.programs[0].steps.push_back(dense.programs[0].steps[layer]);
-			schedule.programs[0].steps.push_back(step);
-		}
+		const Schedule schedule = with_experts();
 		PlanOptions options = machine(frames, granule_s, 2);
 
 		options.rates.store.depth_bytes = 2 * granule;
