@@ -33,19 +33,11 @@ struct Options {
 	bool json = false, measure = false;
 };
 
-std::string with(const char *format, double value)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), format, value);
-	return text;
-}
-
 std::string seconds(double s)
 {
 	if (s >= 1)
-		return with("%.3f s", s);
-	return s >= 1e-3 ? with("%.3f ms", s * 1e3) : with("%.1f us", s * 1e6);
+		return figure("%.3f s", s);
+	return s >= 1e-3 ? figure("%.3f ms", s * 1e3) : figure("%.1f us", s * 1e6);
 }
 
 std::string bytes(double value)
@@ -179,22 +171,23 @@ void add_lines(const StreamPlan &stream, const PlanOptions &options, const Plan 
 		table.add({what, figure, more});
 	};
 
-	line("pass", seconds(t.pass_s), with("%.3g passes a second", 1 / t.pass_s));
+	line("pass", seconds(t.pass_s), figure("%.3g passes a second", 1 / t.pass_s));
 	line("bound", seconds(stream.bound.seconds()), std::string("by ") + stream.bound.by());
-	line("efficiency", with("%.3f", stream.efficiency()), "bound / pass");
+	line("efficiency", figure("%.3f", stream.efficiency()), "bound / pass");
 	line("compute", seconds(stream.compute_s), "everything in DRAM");
 	line("stall, miss", seconds(t.miss_s), "waiting for what only a choice names");
 	line("stall, late", seconds(t.late_s), "waiting for what was hinted");
 	line("store", bytes(store) + " a pass",
-	     with("busy %.0f %%",
-		  100 * store / (options.rates.store.bytes_per_s * stream.store_share * t.pass_s)));
+	     figure("busy %.0f %%",
+		    100 * store /
+			    (options.rates.store.bytes_per_s * stream.store_share * t.pass_s)));
 	if (t.demand_bytes > 0)
 		line("  of it on demand", bytes(t.demand_bytes) + " a pass", "");
 	if (t.likely_bytes > 0)
 		line("  of it guessed", bytes(t.likely_bytes) + " a pass", "");
 	line("cxl, in place", bytes(t.cxl_bytes) + " a pass",
-	     with("busy %.0f %%",
-		  100 * (t.cxl_bytes + t.copy_bytes) / (options.rates.cxl.bytes_per_s * t.pass_s)));
+	     figure("busy %.0f %%", 100 * (t.cxl_bytes + t.copy_bytes) /
+					    (options.rates.cxl.bytes_per_s * t.pass_s)));
 	line("cxl, copied up", bytes(t.copy_bytes) + " a pass", "");
 	line("dram", bytes(t.dram_bytes) + " a pass", "");
 	line("window", std::to_string(stream.slots + stream.demand_slots) + " slots",
@@ -212,10 +205,10 @@ void add_lines(const StreamPlan &stream, const PlanOptions &options, const Plan 
 std::string rates_line(const Rates &r)
 {
 	return "rates " + printable(r.origin) + ": store " +
-	       with("%.3g GB/s", r.store.bytes_per_s / 1e9) + " (p99/mean " +
-	       with("%.3g", r.store.p99_over_mean) + "), CXL " +
-	       with("%.3g GB/s", r.cxl.bytes_per_s / 1e9) + ", DRAM " +
-	       with("%.3g GB/s", r.dram.bytes_per_s / 1e9) + "\n\n";
+	       figure("%.3g GB/s", r.store.bytes_per_s / 1e9) + " (p99/mean " +
+	       figure("%.3g", r.store.p99_over_mean) + "), CXL " +
+	       figure("%.3g GB/s", r.cxl.bytes_per_s / 1e9) + ", DRAM " +
+	       figure("%.3g GB/s", r.dram.bytes_per_s / 1e9) + "\n\n";
 }
 
 void print(const Schedule &schedule, const PlanOptions &options, const Plan &plan,
@@ -223,9 +216,9 @@ void print(const Schedule &schedule, const PlanOptions &options, const Plan &pla
 {
 	const auto granule = plan.budget.granule_bytes;
 	auto share = [&](uint64_t granules) {
-		return with("%.1f %%", 100.0 * static_cast<double>(granules) /
-					       static_cast<double>(std::max<uint64_t>(
-						       1, plan.touched_granules)));
+		return figure("%.1f %%", 100.0 * static_cast<double>(granules) /
+						 static_cast<double>(std::max<uint64_t>(
+							 1, plan.touched_granules)));
 	};
 	const uint64_t streamed = plan.touched_granules - plan.dram_granules - plan.cxl_granules;
 	Table tiers({"TIER", ">BUDGET", ">RESIDENT", ">SHARE"});
@@ -334,7 +327,7 @@ void print_curve(const Schedule &schedule, const PlanOptions &options, const Cur
 	for (const SweepPoint &p : curve.points)
 		table.add({bytes(p.bytes), seconds(p.pass_s), seconds(p.bound_s),
 			   bytes(p.store_bytes),
-			   with("%.2fx", curve.points.front().pass_s / p.pass_s)});
+			   figure("%.2fx", curve.points.front().pass_s / p.pass_s)});
 	out << printable(curve.title) << ", with "
 	    << format_size(cxl ? options.budget.dram_bytes : options.budget.cxl_bytes) << " of "
 	    << (cxl ? "dram" : "cxl") << "; " << rates_line(options.rates);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/picture.hpp"
 
+#include "lib/size.hpp"
+
 #include <algorithm>
 #include <array>
-#include <cstdio>
 
 namespace itme {
 
@@ -14,10 +15,7 @@ constexpr size_t rows = 4;
 
 std::string number(double value)
 {
-	char text[32];
-
-	snprintf(text, sizeof(text), "%.6g", value);
-	return text;
+	return figure("%.6g", value);
 }
 
 // gnuplot's strings in double quotes: nothing in them may act.

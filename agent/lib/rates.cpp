@@ -2,9 +2,9 @@
 #include "lib/rates.hpp"
 
 #include "lib/json_tree.hpp"
+#include "lib/size.hpp"
 
 #include <charconv>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -81,14 +81,6 @@ Parsed<void> read_member(JsonValue member, Rates &rates)
 	return {};
 }
 
-std::string plain(double value)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%.3g", value);
-	return text;
-}
-
 // 7G is 7e9, as vendors and fio count; 1.5T, 300M and plain numbers too.
 std::optional<double> decimal(std::string_view text)
 {
@@ -143,7 +135,8 @@ Result<void> state(std::string_view word, std::string_view key, double value, Ra
 			continue;
 		if (!(value >= name.from && value <= name.to))
 			return fail("rates: '" + std::string(word) + "' is not from " +
-					    plain(name.from) + " to " + plain(name.to),
+					    figure("%.3g", name.from) + " to " +
+					    figure("%.3g", name.to),
 				    Exit::usage);
 		*name.into = value;
 		rates.store.depth_bytes = static_cast<uint64_t>(depth);
