@@ -16,8 +16,16 @@ namespace {
 
 constexpr std::uint64_t mib = 1 << 20;
 
-const itme::OpenRegion region{
-	.path = "/mnt/m", .info = {.granule_bytes = 2 * mib, .queue_max = 100}, .bytes = 64 * mib};
+itme::OpenRegion make_region()
+{
+	itme::OpenRegion region{.path = "/mnt/m", .bytes = 64 * mib};
+
+	region.info.granule_bytes = 2 * mib;
+	region.info.queue_max = 100;
+	return region;
+}
+
+const itme::OpenRegion region = make_region();
 
 std::string text_of(const Hint &hint, const HintReport &report, bool json = false)
 {
