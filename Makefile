@@ -108,7 +108,16 @@ build/itmectl: $(itmectl_objs) $(lib_objs)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -o $@
 
-unit: build/tests/unit-tests ## the unit tests, built
+unit: build/tests/unit-tests build/tests/usage-example ## the unit tests, built
+
+# The C example of the documentation, as it stands there; a unit test and a kernel test run it.
+build/tests/usage-example.c: Documentation/usage.md
+	$(Q)mkdir -p $(@D)
+	$(Q)sed -n '/^```c$$/,/^```$$/{//!p}' $< >$@
+
+build/tests/usage-example: build/tests/usage-example.c uapi/itme.h
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) $< -o $@
 
 build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs)) $(lib_objs)
 	$(call say,LINK,$@)
