@@ -385,7 +385,7 @@ static u32 cause_of_wait(const struct itme_granule *seen)
  * @region: the region
  * @granule: number of the granule, inside the region
  * @flags: ITME_GET_*
- * @cause: (out) ITME_CAUSE_* added where it has to be waited for
+ * @cause: (out) ITME_CAUSE_* added where it has to be waited for, or was fetched ahead
  *
  * With ITME_GET_NOWAIT an absent granule's fill is started, but not waited for.
  *
@@ -411,6 +411,8 @@ struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned
 		if (folio) {
 			if (used)
 				itme_granule_used(region, granule, folio, used, NULL);
+			if (used & ITME_GRANULE_AHEAD)
+				*cause |= ITME_CAUSE_AHEAD;
 			return folio;
 		}
 		if (seen.state == ITME_ABSENT) {

@@ -29,8 +29,8 @@
 
 /*
  * A fault was served; one that waited is reported when its wait ends. The first
- * touch of what a hint had fetched has lead_ns, how long it had been ready. Of
- * reads only those that waited are reported.
+ * touch of what a hint had fetched has lead_ns, how long it had been ready (not
+ * of reads). Of reads only these are reported: those that waited, and first touches.
  */
 TRACE_EVENT(fault,
 	TP_PROTO(const struct itme_region *region, u64 granule, u32 tier, u32 cause,
