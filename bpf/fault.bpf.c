@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counts itme:fault: faults, what they had to wait for and how long, and how far
- * ahead hints were. One program on the typed tracepoint, and one on the classic
- * tracepoint for a module without BTF; the agent loads one of them.
+ * Counts itme:fault: faults, and reads that waited; what they had to wait for and
+ * how long, and how far ahead hints were. One program on the typed tracepoint, and one on the
+ * classic tracepoint for a module without BTF; the agent loads one of them.
  */
 #include <vmlinux.h>
 
@@ -69,7 +69,10 @@ static int count_fault(__u32 cause, __u64 latency_ns, __u64 lead_ns)
 		__sync_fetch_and_add(&drop_count[ITME_RECORD_DROP_NO_SLOT], 1);
 		return 0;
 	}
-	record->fault_count++;
+	if (cause & ITME_RECORD_CAUSE_READ)
+		record->read_count++;
+	else
+		record->fault_count++;
 	if (cause & ITME_RECORD_CAUSE_MISS)
 		record->miss_count++;
 	if (cause & ITME_RECORD_CAUSE_LATE)

@@ -375,7 +375,7 @@ bool itme_granule_failed(struct itme_granule *g)
 static u32 cause_of_wait(const struct itme_granule *seen)
 {
 	if (seen->state == ITME_MOVING)
-		return 0;
+		return ITME_CAUSE_MOVE;
 	return seen->flags & (ITME_GRANULE_HINTED | ITME_GRANULE_QUEUED) ? ITME_CAUSE_LATE :
 									    ITME_CAUSE_MISS;
 }
@@ -385,7 +385,7 @@ static u32 cause_of_wait(const struct itme_granule *seen)
  * @region: the region
  * @granule: number of the granule, inside the region
  * @flags: ITME_GET_*
- * @cause: (out) ITME_CAUSE_* added where it takes the store to get it
+ * @cause: (out) ITME_CAUSE_* added where it has to be waited for, or was fetched ahead
  *
  * With ITME_GET_NOWAIT an absent granule's fill is started, but not waited for.
  *
@@ -411,6 +411,8 @@ struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned
 		if (folio) {
 			if (used)
 				itme_granule_used(region, granule, folio, used, NULL);
+			if (used & ITME_GRANULE_AHEAD)
+				*cause |= ITME_CAUSE_AHEAD;
 			return folio;
 		}
 		if (seen.state == ITME_ABSENT) {
@@ -425,8 +427,9 @@ struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned
 					return ERR_PTR(err);
 			}
 		}
-		if (!*cause) /* the first finding says what was missing */
-			*cause = cause_of_wait(&seen);
+		/* The first finding says what was missing; a move may end in a drop. */
+		if (!(*cause & ~ITME_CAUSE_MOVE))
+			*cause |= cause_of_wait(&seen);
 		if (flags & ITME_GET_NOWAIT)
 			return ERR_PTR(-EAGAIN);
 		tried = true;

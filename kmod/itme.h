@@ -156,6 +156,7 @@ struct itme_counters {
 #define ITME_CAUSE_LATE 0x02 /* it waited for the store: hinted, and not there yet */
 #define ITME_CAUSE_AHEAD 0x04 /* the first touch of what a hint had fetched */
 #define ITME_CAUSE_READ 0x08 /* by read(2) and its like, not by a page fault */
+#define ITME_CAUSE_MOVE 0x10 /* it waited for a move or a drop to end */
 
 enum itme_state {
 	ITME_ABSENT,
@@ -488,7 +489,8 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *folio,
 		      bool force);
 int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *from,
-		      struct folio *to, enum itme_tier to_tier, bool force, u16 flags);
+		      struct folio *to, enum itme_tier to_tier, bool force,
+		      enum itme_hint_class hint_class);
 int itme_migrate_start(struct itme_region *region, u64 granule, enum itme_tier tier,
 		       enum itme_hint_class hint_class);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Taking a granule's frame away: drop it, or move its data to another frame. */
+#include <linux/ktime.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include "itme.h"
@@ -70,6 +71,14 @@ int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *fol
 	return 0;
 }
 
+static void report(struct itme_region *region, u64 granule, enum itme_tier from,
+		   enum itme_tier to, int err, u64 start_ns, enum itme_hint_class hint_class)
+{
+	if (trace_migrate_enabled())
+		trace_migrate(region, granule, from, to, err,
+			      start_ns ? ktime_get_ns() - start_ns : 0, hint_class);
+}
+
 /**
  * itme_migrate_move - move a granule to another frame
  * @region: its region
@@ -78,7 +87,7 @@ int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *fol
  * @to: the new frame, the caller's alone
  * @to_tier: the new frame's tier
  * @force: even where a waiter has not seen it yet
- * @flags: ITME_GRANULE_* to add to the granule's
+ * @hint_class: of the hint that it is for, or 0
  *
  * Return: 0, @from is the caller's and @to is the granule's, for the caller to
  * put on a list; otherwise as itme_migrate_drop(), or -EHWPOISON where the
@@ -86,10 +95,14 @@ int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *fol
  * is retired, and @to is the caller's.
  */
 int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *from,
-		      struct folio *to, enum itme_tier to_tier, bool force, u16 flags)
+		      struct folio *to, enum itme_tier to_tier, bool force,
+		      enum itme_hint_class hint_class)
 {
 	struct itme_granule *g = itme_region_granule(region, granule);
+	u64 start_ns = trace_migrate_enabled() ? ktime_get_ns() : 0;
 	u64 bytes = itme_granule_bytes(region->inst);
+	/* Going down is no promise that it will be used. */
+	u16 flags = hint_class && to_tier == ITME_TIER_DRAM ? ITME_GRANULE_AHEAD : 0;
 	enum itme_tier from_tier;
 	int err;
 
@@ -99,14 +112,14 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 	from_tier = g->tier;
 	err = revoke(region, g, from);
 	if (err) {
-		trace_migrate(region, granule, from_tier, to_tier, err);
+		report(region, granule, from_tier, to_tier, err, start_ns, hint_class);
 		return err;
 	}
 	if (itme_poison_in_frame(from) || itme_poison_copy_fails() || folio_mc_copy(to, from)) {
 		folio_ref_unfreeze(from, 1);
 		itme_poison_retire_claimed(region, granule, from);
 		folio_unlock(from);
-		trace_migrate(region, granule, from_tier, to_tier, -EHWPOISON);
+		report(region, granule, from_tier, to_tier, -EHWPOISON, start_ns, hint_class);
 		return -EHWPOISON;
 	}
 	itme_frame_bind(to, region, granule);
@@ -118,7 +131,7 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 		itme_count_add(region, demote_bytes, bytes);
 	else
 		itme_count_add(region, promote_bytes, bytes);
-	trace_migrate(region, granule, from_tier, to_tier, 0);
+	report(region, granule, from_tier, to_tier, 0, start_ns, hint_class);
 	return 0;
 }
 
@@ -135,8 +148,6 @@ static void move(struct hinted_move *m)
 {
 	struct itme_region *region = m->region;
 	struct itme_instance *inst = region->inst;
-	/* Going down is no promise that it will be used. */
-	u16 flags = m->tier == ITME_TIER_DRAM ? ITME_GRANULE_AHEAD : 0;
 	struct folio *to, *from;
 	enum itme_tier tier;
 	int err;
@@ -153,7 +164,7 @@ static void move(struct hinted_move *m)
 			itme_victim_list(inst, from, tier, ITME_LIST_SETTLED);
 		return;
 	}
-	err = itme_migrate_move(region, m->granule, from, to, m->tier, true, flags);
+	err = itme_migrate_move(region, m->granule, from, to, m->tier, true, m->hint_class);
 	if (!err) {
 		itme_frame_put(inst, tier, from);
 		itme_victim_list(inst, to, m->tier, ITME_LIST_SETTLED);
