@@ -194,10 +194,10 @@ static const struct {
 #define OP(name, weight) { #name, stress_##name, weight }
 	OP(read, 20), OP(read_direct, 10), OP(ring, 10), OP(touch, 60),
 	OP(process_vm_readv, 5), OP(map, 15), OP(hold, 6), OP(fork, 4),
-	OP(kill, 2), OP(prefetch, 40), OP(pin, 12), OP(unpin, 6),
+	OP(kill, 2), OP(prefetch, 40), OP(pin, 16), OP(unpin, 10),
 	OP(watch, 10), OP(release, 15), OP(cancel_range, 10), OP(cancel_cookie, 10),
 	OP(wait_cookie, 10), OP(wait_range, 10), OP(eventfd, 10), OP(migrate, 20),
-	OP(advise, 10), OP(resize, 2), OP(query, 10), OP(reopen, 3),
+	OP(advise, 10), OP(resize, 4), OP(query, 10), OP(reopen, 3),
 	OP(attach, 2),
 };
 
@@ -285,7 +285,7 @@ TEST(integrity)
 	const __u64 seconds = number_from("ITME_STRESS_SECONDS", 60);
 	const __u64 seed = number_from("ITME_STRESS_SEED", (__u64)(now() * 1e6));
 	/* A few of each, in a minute; fewer where all is slow. */
-	const long least = seconds / 3 / slowness() > 0 ? seconds / 3 / slowness() : 1;
+	const long least = seconds / 4 / slowness() > 0 ? seconds / 4 / slowness() : 1;
 	struct actor actors[ACTORS] = {};
 	char options[64], path[256], *buffer;
 	size_t i, j;
