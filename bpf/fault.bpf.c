@@ -65,6 +65,10 @@ static int count_fault(__u32 cause, __u64 latency_ns, __u64 lead_ns)
 	__u32 key = 0;
 	struct itme_record_fault *record = bpf_map_lookup_elem(&faults, &key);
 
+	/* A read that did not wait is told for its first touch alone. */
+	if ((cause & ITME_RECORD_CAUSE_READ) &&
+	    !(cause & ~(ITME_RECORD_CAUSE_READ | ITME_RECORD_CAUSE_AHEAD)))
+		return 0;
 	if (!record) {
 		__sync_fetch_and_add(&drop_count[ITME_RECORD_DROP_NO_SLOT], 1);
 		return 0;
@@ -79,7 +83,8 @@ static int count_fault(__u32 cause, __u64 latency_ns, __u64 lead_ns)
 		record->late_count++;
 	record->latency_sum_ns += latency_ns;
 	count_in(record->latency_log2_count, latency_ns);
-	if (cause & ITME_RECORD_CAUSE_AHEAD) {
+	/* The lead of a read is not told. */
+	if ((cause & ITME_RECORD_CAUSE_AHEAD) && !(cause & ITME_RECORD_CAUSE_READ)) {
 		record->ahead_count++;
 		record->lead_sum_ns += lead_ns;
 		count_in(record->lead_log2_count, lead_ns);

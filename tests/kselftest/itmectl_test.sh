@@ -395,12 +395,14 @@ ok $? "a reader comes while it is fetched: late"
 dmsetup resume itmectl
 wait "$prefetch" "$reader"
 dd if="$mnt/disk" of=/dev/null bs=2M skip=6 count=1 status=none
+"$itmectl" hint prefetch "$mnt/disk" --offset 14M --length 2M >/dev/null
+dd if="$mnt/disk" of=/dev/null bs=2M skip=7 count=1 status=none # waits for nothing
 kill -TERM "$pid"
 ends 0 '"tracepoint": "typed"' "BPF has counted that"
 true_of "$work/out" "j['miss_count'] == 1 == j['read_count'] and j['late_count'] == 1 and j['ahead_count'] >= 2 and
 	sum(j['lead_log2_count']) == j['ahead_count'] and j['lead_sum_ns'] > 0" \
 	"late, ahead and lead, and a read that waited"
-json "j['stats'][0]['late_count'] == 1 and j['stats'][0]['useful_bytes'] == 3 * $granule and
+json "j['stats'][0]['late_count'] == 1 and j['stats'][0]['useful_bytes'] == 4 * $granule and
 	j['stats'][0]['error_count'] > 0 and j['stats'][0]['wasted_bytes'] > 0" \
 	"the module's own counters say the same" stat "$mnt/disk"
 "$itmectl" detach "$mnt/disk"
