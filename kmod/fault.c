@@ -4,6 +4,7 @@
 #include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include "itme.h"
 #include "trace.h"
 
@@ -14,12 +15,13 @@ static vm_fault_t error_to_fault(int err)
 	return VM_FAULT_SIGBUS;
 }
 
-static void report(struct itme_region *region, u64 granule, u32 cause, u64 start_ns)
+static void report(struct itme_region *region, u64 granule, u32 cause, u64 start_ns,
+		   u64 lead_ns)
 {
 	struct itme_granule *g = itme_region_granule(region, granule);
 
 	trace_fault(region, granule, READ_ONCE(g->tier), cause,
-			 start_ns ? ktime_get_ns() - start_ns : 0);
+		    start_ns ? ktime_get_ns() - start_ns : 0, lead_ns);
 }
 
 /*
@@ -30,7 +32,7 @@ static void report(struct itme_region *region, u64 granule, u32 cause, u64 start
  * Return: 0 to look again; else what the fault returns.
  */
 static vm_fault_t wait_for_frame(struct vm_fault *vmf, struct itme_region *region, u64 granule,
-				 bool miss, u64 start_ns)
+				 u32 cause, u64 start_ns)
 {
 	struct itme_granule *g = itme_region_granule(region, granule);
 	struct file *file;
@@ -38,8 +40,12 @@ static vm_fault_t wait_for_frame(struct vm_fault *vmf, struct itme_region *regio
 
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
-	if (miss)
+	if (cause & ITME_CAUSE_MISS)
 		itme_count_one(region, miss_count);
+	if (cause & ITME_CAUSE_LATE)
+		itme_count_one(region, late_count);
+	if (cause)
+		itme_advice_missed(vmf->vma->vm_file, granule, vmf->vma->vm_flags & VM_SEQ_READ);
 	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY)) {
 		err = itme_granule_wait(region, g);
 		return err || itme_granule_failed(g) ? VM_FAULT_SIGBUS : 0;
@@ -47,23 +53,29 @@ static vm_fault_t wait_for_frame(struct vm_fault *vmf, struct itme_region *regio
 	file = get_file(vmf->vma->vm_file); /* the region, once the VMA may be gone */
 	release_fault_lock(vmf);
 	itme_granule_wait(region, g);
-	report(region, granule, miss ? ITME_CAUSE_MISS : 0, start_ns);
+	report(region, granule, cause, start_ns, 0);
 	fput(file);
 	/* MAJOR makes the core set FAULT_FLAG_TRIED for the next attempt. */
 	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
 }
 
 /* Lock the frame and make sure that it is still the granule's. */
-static bool lock_frame(struct itme_granule *g, struct folio *folio, bool nowait)
+static bool lock_frame(struct itme_granule *g, struct folio *folio, bool nowait, u16 *used)
 {
 	bool locked = nowait ? folio_trylock(folio) : (folio_lock(folio), true);
 
-	if (locked && itme_granule_mapped(g, folio))
+	if (locked && itme_granule_mapped(g, folio, used))
 		return true;
 	if (locked)
 		folio_unlock(folio);
 	folio_put(folio);
 	return false;
+}
+
+/* The core does not map what is known to be poisoned, and would kill for it. */
+static bool is_poisoned(struct folio *folio, struct page *page)
+{
+	return PageHWPoison(page) || folio_contain_hwpoisoned_page(folio);
 }
 
 static vm_fault_t region_fault(struct vm_fault *vmf)
@@ -73,10 +85,11 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	bool nowait = vmf->flags & FAULT_FLAG_RETRY_NOWAIT;
 	bool tried = vmf->flags & FAULT_FLAG_TRIED;
 	u64 granule = vmf->pgoff >> order;
+	u64 start_ns, lead_ns = 0;
 	struct itme_granule *g;
 	struct folio *folio;
-	u64 start_ns;
 	u32 cause = 0;
+	u16 used;
 
 	if (vmf->pgoff >= DIV_ROUND_UP_ULL(region->bytes, PAGE_SIZE))
 		return VM_FAULT_SIGBUS;
@@ -87,29 +100,41 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	if (tried && itme_granule_failed(g))
 		return VM_FAULT_SIGBUS;
 	for (;;) {
-		bool miss = false;
+		u32 why = 0;
 		vm_fault_t ret;
 
-		folio = itme_granule_get(region, granule, ITME_GET_NOWAIT, &miss);
+		folio = itme_granule_get(region, granule, ITME_GET_NOWAIT, &why);
 		if (!IS_ERR(folio)) {
-			if (lock_frame(g, folio, nowait))
+			vmf->page = folio_page(folio, vmf->pgoff & ((1UL << order) - 1));
+			if (unlikely(is_poisoned(folio, vmf->page))) {
+				itme_poison_retire(region, granule, folio);
+				folio_put(folio);
+				cond_resched();
+			} else if (lock_frame(g, folio, nowait, &used)) {
 				break;
+			}
+			vmf->page = NULL;
 			if (nowait)
 				return VM_FAULT_RETRY;
+			if (fatal_signal_pending(current))
+				return VM_FAULT_SIGBUS;
 			continue;
 		}
 		if (PTR_ERR(folio) != -EAGAIN)
 			return error_to_fault(PTR_ERR(folio));
-		ret = wait_for_frame(vmf, region, granule, miss, start_ns);
+		ret = wait_for_frame(vmf, region, granule, why, start_ns);
 		if (ret)
 			return ret;
-		if (miss)
-			cause = ITME_CAUSE_MISS;
+		cause |= why;
+	}
+	if (unlikely(used)) {
+		itme_granule_used(region, granule, folio, used, &lead_ns);
+		if (used & ITME_GRANULE_AHEAD)
+			cause |= ITME_CAUSE_AHEAD;
 	}
 	itme_count_one(region, fault_count);
-	if (!tried) /* else the wait was reported */
-		report(region, granule, cause, start_ns);
-	vmf->page = folio_page(folio, vmf->pgoff & ((1UL << order) - 1));
+	if (!tried || lead_ns) /* else the wait was reported */
+		report(region, granule, cause, start_ns, lead_ns);
 	return VM_FAULT_LOCKED;
 }
 

@@ -4,7 +4,8 @@
  *
  * A worker finds the frame, which may mean moving or dropping another granule,
  * and submits an asynchronous read. It runs apart from the thread that faulted
- * because it takes the store's locks, and that thread may hold others.
+ * because it takes the store's locks, and that thread may hold others. It waits
+ * for no read, so that a few workers keep many of them under way.
  */
 #include <linux/bvec.h>
 #include <linux/highmem.h>
@@ -28,7 +29,9 @@ struct itme_fill {
 	u64 granule;
 	struct folio *folio;
 	enum itme_tier tier;
-	bool demand;
+	enum itme_hint_class hint_class; /* 0: on demand */
+	bool promised; /* of @tier, until there is a frame */
+	bool pending; /* counted in nr_demand: the store does not have it yet */
 	bool nowait; /* the next submission must not wait for a lock of the store */
 	u64 start_ns;
 };
@@ -45,6 +48,21 @@ static void put_fill(struct itme_fill *fill)
 	itme_region_busy_put(region);
 }
 
+/* The queue stands back while a demand fill is on its way to the store. */
+static void set_pending(struct itme_fill *fill, bool pending)
+{
+	struct itme_instance *inst = fill->region->inst;
+
+	if (fill->pending == pending)
+		return;
+	fill->pending = pending;
+	if (pending)
+		atomic_long_inc(&inst->nr_demand);
+	else if (atomic_long_dec_and_test(&inst->nr_demand) &&
+		 atomic_long_read(&inst->nr_requests))
+		itme_queue_kick(inst);
+}
+
 static void give_frame_back(struct itme_fill *fill)
 {
 	struct itme_instance *inst = fill->region->inst;
@@ -52,10 +70,10 @@ static void give_frame_back(struct itme_fill *fill)
 	if (!fill->folio)
 		return;
 	itme_frame_unbind(fill->folio);
-	if (fill->demand)
-		itme_victim_abandon(inst, fill->folio, fill->tier);
-	else
+	if (fill->hint_class)
 		itme_frame_put(inst, fill->tier, fill->folio);
+	else
+		itme_victim_abandon(inst, fill->folio, fill->tier);
 }
 
 /* Publish what came of a fill; may run in interrupt context. @err: 0 or negative. */
@@ -66,23 +84,31 @@ static void finish(struct itme_fill *fill, int err)
 	u64 bytes = itme_granule_valid_bytes(region, fill->granule);
 
 	trace_fill(region, fill->granule, fill->tier, bytes,
-			fill->start_ns ? ktime_get_ns() - fill->start_ns : 0, err);
-	if (err) {
+		   fill->start_ns ? ktime_get_ns() - fill->start_ns : 0, err, fill->hint_class);
+	if (err == -ENOSPC) { /* of a hint: its frame has gone to a demand fill meanwhile */
+		itme_count_add(region, clipped_bytes, bytes);
+		itme_granule_absent(region, fill->g, 0);
+	} else if (err) {
 		itme_count_one(region, error_count);
+		trace_error(region, fill->granule, err);
 		give_frame_back(fill);
-		itme_granule_absent(fill->g, ITME_GRANULE_ERR);
+		itme_granule_absent(region, fill->g, ITME_GRANULE_ERR);
 	} else {
 		itme_count_one(region, fill_count);
 		itme_count_add(region, fill_bytes, bytes);
+		if (fill->hint_class)
+			itme_count_add(region, prefetch_bytes, bytes);
 		atomic_long_inc(&region->resident[fill->tier]);
-		itme_granule_resident(fill->g, fill->folio, fill->tier,
-				      fill->demand ? ITME_GRANULE_DEMAND : 0);
+		itme_granule_resident(region, fill->g, fill->folio, fill->tier,
+				      fill->hint_class ? ITME_GRANULE_AHEAD : 0);
 		/* On a list only now: what is listed can be claimed. */
-		if (fill->demand)
-			itme_victim_admit(inst, fill->folio, fill->tier);
+		if (fill->hint_class)
+			itme_victim_list(inst, fill->folio, fill->tier, ITME_LIST_WINDOW);
 		else
-			itme_victim_settle(inst, fill->folio, fill->tier);
+			itme_victim_admit(inst, fill->folio, fill->tier);
 	}
+	if (fill->hint_class)
+		itme_queue_ended(inst);
 }
 
 static void read_done(struct itme_fill *fill, long res)
@@ -129,8 +155,29 @@ static void submit(struct itme_fill *fill)
 	res = itme_store_submit(region, &fill->iocb, &to,
 				fill->granule << region->inst->granule_shift,
 				fill->nowait ? IOCB_NOWAIT : 0);
+	set_pending(fill, false);
 	if (res != -EIOCBQUEUED)
 		fill_complete(&fill->iocb, res);
+}
+
+/* A frame that has met poison since it was given out is of no use. */
+static void obtain(struct itme_fill *fill)
+{
+	struct itme_instance *inst = fill->region->inst;
+
+	for (;;) {
+		if (fill->hint_class)
+			fill->folio = itme_victim_obtain_now(inst, fill->tier,
+						itme_victim_taker(fill->hint_class));
+		else
+			fill->folio = itme_victim_obtain(inst, &fill->tier);
+		if (!fill->folio || !itme_poison_in_frame(fill->folio))
+			return;
+		itme_frame_retire(inst, fill->tier);
+		itme_count_add(fill->region, retired_bytes, itme_granule_bytes(inst));
+		if (!fill->hint_class)
+			itme_victim_abandon(inst, NULL, fill->tier);
+	}
 }
 
 /* The work's reference is put here, at the end of each run. */
@@ -140,12 +187,18 @@ static void fill_work(struct work_struct *work)
 	struct itme_region *region = fill->region;
 
 	if (!fill->folio)
-		fill->folio = itme_victim_obtain(region->inst, &fill->tier);
+		obtain(fill);
+	if (fill->promised)
+		itme_victim_unpromise(region->inst, fill->tier);
+	fill->promised = false;
 	if (!fill->folio) {
-		itme_count_one(region, expired_count);
-		finish(fill, -ENOMEM);
+		set_pending(fill, false);
+		if (!fill->hint_class)
+			itme_count_one(region, timeout_count);
+		finish(fill, fill->hint_class ? -ENOSPC : -ENOMEM);
 	} else if (!fill->nowait && !itme_store_wait_unlocked(region)) {
-		itme_count_one(region, expired_count);
+		set_pending(fill, false);
+		itme_count_one(region, timeout_count);
 		finish(fill, -EDEADLK);
 	} else {
 		submit(fill);
@@ -158,20 +211,23 @@ static void fill_work(struct work_struct *work)
  * @region: its region
  * @granule: its number
  * @g: the granule, FILLING, owned by the caller and from now on by the fill
- * @folio: a free frame to fill, or NULL for a demand fill, which finds its own
- * @tier: tier of @folio
+ * @tier: the tier wanted; of a demand fill the fastest that has a frame to give
+ * @hint_class: of the hint that it is for, or 0 for a demand fill
+ * @promised: it has the promise of a frame of @tier
  *
  * Returns at once; itme_granule_wait() waits.
  *
- * Return: 0; -ENOMEM with the granule ABSENT again and @folio still the caller's.
+ * Return: 0; -ENOMEM with the granule ABSENT again.
  */
 int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule *g,
-		    struct folio *folio, enum itme_tier tier)
+		    enum itme_tier tier, enum itme_hint_class hint_class, bool promised)
 {
 	struct itme_fill *fill = kmem_cache_zalloc(fill_cache, GFP_KERNEL);
 
 	if (!fill) {
-		itme_granule_absent(g, 0);
+		if (promised)
+			itme_victim_unpromise(region->inst, tier);
+		itme_granule_absent(region, g, 0);
 		return -ENOMEM;
 	}
 	INIT_WORK(&fill->work, fill_work);
@@ -181,11 +237,12 @@ int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule
 	fill->region = region;
 	fill->granule = granule;
 	fill->g = g;
-	fill->folio = folio;
 	fill->tier = tier;
-	fill->demand = !folio;
+	fill->hint_class = hint_class;
+	fill->promised = promised;
 	fill->start_ns = trace_fill_enabled() ? ktime_get_ns() : 0;
 	itme_region_busy_get(region);
+	set_pending(fill, !hint_class);
 	queue_work(region->inst->fill_wq, &fill->work);
 	return 0;
 }

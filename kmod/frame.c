@@ -32,10 +32,12 @@ static struct folio *frame_alloc(struct itme_instance *inst, int node)
 	return folio;
 }
 
+/* The kernel must not have a frame with poison back: it would give it out again. */
 static void frame_free(struct folio *folio)
 {
 	folio->private = NULL;
-	folio_put(folio);
+	if (!itme_poison_in_frame(folio))
+		folio_put(folio);
 }
 
 /* Memory of @nodes in zones that frames may come from, and in ZONE_MOVABLE. */
@@ -179,7 +181,7 @@ static int shrink(struct itme_instance *inst, enum itme_tier tier)
 		}
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		folio = itme_victim_reclaim(inst, tier, false);
+		folio = itme_victim_reclaim(inst, tier, ITME_TAKER_BUDGET);
 		if (!folio)
 			break;
 		itme_frame_put(inst, tier, folio);
@@ -216,8 +218,10 @@ void itme_frames_trim(struct itme_instance *inst)
 		struct itme_pool *pool = &inst->pool[tier];
 
 		shrink(inst, tier);
+		grow(inst, tier); /* in place of what was retired */
 		surplus = surplus || READ_ONCE(pool->held) > pool->target;
 	}
+	itme_pin_enforce(inst);
 	if (surplus)
 		schedule_delayed_work(&inst->trim_work, ITME_TRIM_INTERVAL);
 }
@@ -240,6 +244,7 @@ int itme_frames_resize(struct itme_instance *inst, enum itme_tier tier, u64 byte
 
 	lockdep_assert_held(&inst->resize_mutex);
 	set_target(inst, pool, want);
+	itme_pin_enforce(inst);
 	if (want >= old)
 		err = grow(inst, tier);
 	if (err == -ENOMEM)
@@ -354,6 +359,19 @@ void itme_frame_lost(struct itme_instance *inst, enum itme_tier tier)
 	spin_lock_irqsave(&inst->frame_lock, flags);
 	inst->pool[tier].held--;
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
+}
+
+/**
+ * itme_frame_retire - a frame has met poison: it stays allocated and is never used again
+ * @inst: the instance
+ * @tier: the frame's tier
+ *
+ * The tier is one frame short until it is replaced, by the trim work. Any context.
+ */
+void itme_frame_retire(struct itme_instance *inst, enum itme_tier tier)
+{
+	itme_frame_lost(inst, tier);
+	schedule_delayed_work(&inst->trim_work, 0);
 }
 
 /**

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The states of a granule: who may change them, and how to wait for them. */
 #include <linux/hash.h>
-#include <linux/jiffies.h>
 #include <linux/sched/signal.h>
 #include "itme.h"
+#include "trace.h"
 
 #define GRANULE_LOCK_BITS 8
 
@@ -33,110 +33,270 @@ void __init itme_granule_init_locks(void)
 	}
 }
 
-static void set_state(struct itme_granule *g, enum itme_state state, struct folio *folio,
-		      enum itme_tier tier, u8 flags)
+/*
+ * A new state ends the flags of the old one, but for @keep and those that last.
+ * Returns the old flags.
+ */
+static u16 set_state(struct itme_granule *g, enum itme_state state, struct folio *folio,
+		     enum itme_tier tier, u16 flags, u16 keep)
 {
+	u16 old;
+
 	with_granule_lock(g);
+	old = g->flags;
 	g->folio = folio;
 	g->tier = tier;
-	g->flags = flags;
-	g->stamp = jiffies;
+	g->flags = (old & (keep | ITME_GRANULE_LASTING)) | flags;
+	g->stamp = itme_ticks();
 	WRITE_ONCE(g->state, state);
+	return old;
+}
+
+/* Whoever waits for the granule, or has a hint that does, looks again. */
+static void announce(struct itme_region *region, struct itme_granule *g)
+{
+	wake_up_all(&lock_of(g)->wait);
+	if (atomic_long_read(&region->inst->nr_requests))
+		itme_queue_kick(region->inst);
 }
 
 /**
  * itme_granule_resident - end of a fill or a move: the granule is in memory
+ * @region: its region
  * @g: FILLING or MOVING, owned by the caller
  * @folio: its frame, bound
  * @tier: the frame's tier
  * @flags: new ITME_GRANULE_* flags
  *
+ * A waiter that came meanwhile, and that nothing has touched it, stay noted.
  * Any context.
  */
-void itme_granule_resident(struct itme_granule *g, struct folio *folio, enum itme_tier tier,
-			   u8 flags)
+void itme_granule_resident(struct itme_region *region, struct itme_granule *g,
+			   struct folio *folio, enum itme_tier tier, u16 flags)
 {
-	set_state(g, ITME_RESIDENT, folio, tier, flags);
-	wake_up_all(&lock_of(g)->wait);
+	set_state(g, ITME_RESIDENT, folio, tier, flags, ITME_GRANULE_DEMAND | ITME_GRANULE_AHEAD);
+	announce(region, g);
 }
 
 /**
  * itme_granule_absent - end of a failed fill, or of a drop
+ * @region: its region
  * @g: FILLING or MOVING, owned by the caller
  * @flags: new ITME_GRANULE_* flags
  *
  * Any context.
+ *
+ * Return: the flags that it had.
  */
-void itme_granule_absent(struct itme_granule *g, u8 flags)
+u16 itme_granule_absent(struct itme_region *region, struct itme_granule *g, u16 flags)
 {
-	set_state(g, ITME_ABSENT, NULL, ITME_TIER_STORE, flags);
-	wake_up_all(&lock_of(g)->wait);
+	u16 old = set_state(g, ITME_ABSENT, NULL, ITME_TIER_STORE, flags, 0);
+
+	announce(region, g);
+	return old;
+}
+
+/*
+ * The granule is queued no more. Its promise ends, unless it is one of @keep: then
+ * it is the caller's. Returns whether it is.
+ */
+static bool end_queued(struct itme_region *region, u16 flags, enum itme_tier keep)
+{
+	enum itme_tier tier = flags & ITME_GRANULE_QUEUED_CXL ? ITME_TIER_CXL : ITME_TIER_DRAM;
+
+	if (!(flags & ITME_GRANULE_QUEUED))
+		return false;
+	atomic_long_dec(&region->nr_queued);
+	if (tier == keep)
+		return true;
+	itme_victim_unpromise(region->inst, tier);
+	return false;
 }
 
 /**
  * itme_granule_start_fill - become the owner of an absent granule's fill
+ * @region: its region
  * @g: the granule
- * @flags: ITME_GRANULE_DEMAND or 0
+ * @flags: ITME_GRANULE_DEMAND or ITME_GRANULE_HINTED
+ * @keep: the tier of which the caller wants the promise, if it is queued; or
+ *	ITME_TIER_STORE
+ * @promised: (out) whether the caller has the promise now; NULL with ITME_TIER_STORE
  *
  * Return: false where the granule is not absent.
  */
-bool itme_granule_start_fill(struct itme_granule *g, u8 flags)
+bool itme_granule_start_fill(struct itme_region *region, struct itme_granule *g, u16 flags,
+			     enum itme_tier keep, bool *promised)
 {
-	with_granule_lock(g);
-	if (g->state != ITME_ABSENT)
-		return false;
-	g->flags = flags;
-	WRITE_ONCE(g->state, ITME_FILLING);
+	bool kept;
+	u16 old;
+
+	scoped_guard(spinlock_irqsave, &lock_of(g)->lock) {
+		if (g->state != ITME_ABSENT)
+			return false;
+		old = g->flags;
+		g->flags = (old & ITME_GRANULE_LASTING &
+			    ~(ITME_GRANULE_QUEUED | ITME_GRANULE_QUEUED_CXL)) | flags;
+		WRITE_ONCE(g->state, ITME_FILLING);
+	}
+	kept = end_queued(region, old, keep);
+	if (promised)
+		*promised = kept;
 	return true;
 }
 
 /**
+ * itme_granule_enqueue - note that a hint wants a granule
+ * @g: the granule
+ * @tier: ITME_TIER_DRAM or ITME_TIER_CXL, of which the caller has a promise
+ *
+ * Return: false where it is queued or busy already; the promise is the caller's
+ * still.
+ */
+bool itme_granule_enqueue(struct itme_granule *g, enum itme_tier tier)
+{
+	with_granule_lock(g);
+	if ((g->flags & ITME_GRANULE_QUEUED) || g->state == ITME_FILLING ||
+	    g->state == ITME_MOVING)
+		return false;
+	g->flags |= ITME_GRANULE_QUEUED;
+	if (tier == ITME_TIER_CXL)
+		g->flags |= ITME_GRANULE_QUEUED_CXL;
+	return true;
+}
+
+/**
+ * itme_granule_dequeue - take back itme_granule_enqueue(), if it is queued
+ * @region: its region
+ * @g: the granule
+ */
+void itme_granule_dequeue(struct itme_region *region, struct itme_granule *g)
+{
+	u16 old = itme_granule_set(g, 0, ITME_GRANULE_QUEUED | ITME_GRANULE_QUEUED_CXL);
+
+	end_queued(region, old, ITME_TIER_STORE);
+	if (old & ITME_GRANULE_QUEUED)
+		announce(region, g);
+}
+
+/**
+ * itme_granule_set - change flags that last
+ * @g: the granule
+ * @set: flags to set
+ * @clear: flags to clear
+ *
+ * Return: the flags before.
+ */
+u16 itme_granule_set(struct itme_granule *g, u16 set, u16 clear)
+{
+	u16 old;
+
+	with_granule_lock(g);
+	old = g->flags;
+	g->flags = (old & ~clear) | set;
+	return old;
+}
+
+/**
+ * itme_granule_snapshot - all of a granule, as it was at one moment
+ * @g: the granule
+ *
+ * Return: a copy; its folio may be somebody else's by now.
+ */
+struct itme_granule itme_granule_snapshot(struct itme_granule *g)
+{
+	with_granule_lock(g);
+	return *g;
+}
+
+static bool is_busy(const struct itme_granule *g)
+{
+	return (g->flags & ITME_GRANULE_QUEUED) || g->state == ITME_FILLING ||
+	       g->state == ITME_MOVING;
+}
+
+/**
+ * itme_granule_busy - is a fill or a move of the granule queued or under way?
+ * @g: the granule
+ *
+ * Return: whether it is.
+ */
+bool itme_granule_busy(struct itme_granule *g)
+{
+	with_granule_lock(g);
+	return is_busy(g);
+}
+
+/**
  * itme_granule_claim - become the owner of a resident granule, to move it
+ * @region: its region
  * @g: the granule
  * @folio: the frame that it is expected to have
  * @force: claim even what a waiter has not seen yet
  *
+ * If it is queued, this is its turn: it is so no more.
+ *
  * Return: 0; -ENOENT where it is not RESIDENT with @folio; -EAGAIN where a
  * waiter has not mapped it yet.
  */
-int itme_granule_claim(struct itme_granule *g, struct folio *folio, bool force)
+int itme_granule_claim(struct itme_region *region, struct itme_granule *g, struct folio *folio,
+		       bool force)
 {
-	with_granule_lock(g);
-	if (g->state != ITME_RESIDENT || g->folio != folio)
-		return -ENOENT;
-	if (!force && (g->flags & ITME_GRANULE_DEMAND) &&
-	    (u32)jiffies - g->stamp < ITME_DEMAND_GRACE)
-		return -EAGAIN;
-	WRITE_ONCE(g->state, ITME_MOVING);
+	u16 old;
+
+	scoped_guard(spinlock_irqsave, &lock_of(g)->lock) {
+		old = g->flags;
+		if (g->state != ITME_RESIDENT || g->folio != folio)
+			return -ENOENT;
+		if (!force && (old & ITME_GRANULE_DEMAND) &&
+		    itme_ticks() - g->stamp < ITME_DEMAND_GRACE)
+			return -EAGAIN;
+		g->flags &= ~(ITME_GRANULE_QUEUED | ITME_GRANULE_QUEUED_CXL);
+		WRITE_ONCE(g->state, ITME_MOVING);
+	}
+	end_queued(region, old, ITME_TIER_STORE);
 	return 0;
+}
+
+/* What its first use tells: taken from the flags, with the granule lock held. */
+static u16 use(struct itme_granule *g)
+{
+	u16 used = g->flags & (ITME_GRANULE_AHEAD | ITME_GRANULE_WATCHED);
+
+	g->flags &= ~(ITME_GRANULE_DEMAND | ITME_GRANULE_AHEAD | ITME_GRANULE_WATCHED);
+	return used;
 }
 
 /**
  * itme_granule_mapped - the fault handler's last look, under the folio lock
  * @g: the granule
  * @folio: the frame about to be mapped
+ * @used: (out) flags for itme_granule_used()
  *
  * Return: whether @folio is the granule's memory. If so its waiter is served.
  */
-bool itme_granule_mapped(struct itme_granule *g, struct folio *folio)
+bool itme_granule_mapped(struct itme_granule *g, struct folio *folio, u16 *used)
 {
 	with_granule_lock(g);
 	if (g->state != ITME_RESIDENT || g->folio != folio)
 		return false;
-	g->flags &= ~ITME_GRANULE_DEMAND;
+	*used = use(g);
 	return true;
 }
 
-/* Take a reference on the frame of a resident granule: NULL where it is not. */
-static struct folio *get_resident(struct itme_granule *g, bool waiter, int *state, int *err)
+/*
+ * Take a reference on the frame of a resident granule: NULL where it is not.
+ * A waiter that finds its fill under way makes it no victim when it ends.
+ */
+static struct folio *get_resident(struct itme_granule *g, unsigned int flags,
+				  struct itme_granule *seen, u16 *used)
 {
 	with_granule_lock(g);
-	*state = g->state;
-	*err = g->flags & ITME_GRANULE_ERR ? -EIO : 0;
+	*seen = *g;
+	if (g->state == ITME_FILLING && !(flags & ITME_GET_NOFILL))
+		g->flags |= ITME_GRANULE_DEMAND;
 	if (g->state != ITME_RESIDENT)
 		return NULL;
-	if (waiter)
-		g->flags &= ~ITME_GRANULE_DEMAND;
+	*used = flags & ITME_GET_READ ? use(g) : 0;
 	/* RESIDENT: no mover has frozen the reference count. */
 	folio_get(g->folio);
 	return g->folio;
@@ -167,11 +327,31 @@ int itme_granule_wait(struct itme_region *region, struct itme_granule *g)
 		return -EINTR;
 	if (left)
 		return 0;
-	itme_count_one(region, expired_count);
+	itme_count_one(region, timeout_count);
 	with_granule_lock(g);
-	g->flags |= ITME_GRANULE_EXPIRED;
-	g->stamp = jiffies;
+	g->flags |= ITME_GRANULE_TIMEOUT;
+	g->stamp = itme_ticks();
 	return -ETIMEDOUT;
+}
+
+/**
+ * itme_granule_wait_idle - wait until a granule is not busy, not even queued
+ * @g: the granule
+ * @timeout: jiffies that are left; updated
+ *
+ * Return: 0, -EINTR for a signal, -ETIMEDOUT.
+ */
+int itme_granule_wait_idle(struct itme_granule *g, long *timeout)
+{
+	long left = wait_event_interruptible_timeout(lock_of(g)->wait, !itme_granule_busy(g),
+						     *timeout);
+
+	if (left < 0)
+		return -EINTR;
+	if (!left)
+		return -ETIMEDOUT;
+	*timeout = left;
+	return 0;
 }
 
 /**
@@ -187,8 +367,17 @@ bool itme_granule_failed(struct itme_granule *g)
 {
 	with_granule_lock(g);
 	return g->state != ITME_RESIDENT &&
-	       (g->flags & (ITME_GRANULE_ERR | ITME_GRANULE_EXPIRED)) &&
-	       (u32)jiffies - g->stamp < ITME_FAILURE_MEMORY;
+	       (g->flags & (ITME_GRANULE_ERR | ITME_GRANULE_TIMEOUT)) &&
+	       itme_ticks() - g->stamp < ITME_FAILURE_MEMORY;
+}
+
+/* Why one waits that has found the granule like this: bits ITME_CAUSE_*. */
+static u32 cause_of_wait(const struct itme_granule *seen)
+{
+	if (seen->state == ITME_MOVING)
+		return 0;
+	return seen->flags & (ITME_GRANULE_HINTED | ITME_GRANULE_QUEUED) ? ITME_CAUSE_LATE :
+									    ITME_CAUSE_MISS;
 }
 
 /**
@@ -196,7 +385,7 @@ bool itme_granule_failed(struct itme_granule *g)
  * @region: the region
  * @granule: number of the granule, inside the region
  * @flags: ITME_GET_*
- * @waited: (out) set where it takes the store to get it
+ * @cause: (out) ITME_CAUSE_* added where it takes the store to get it
  *
  * With ITME_GET_NOWAIT an absent granule's fill is started, but not waited for.
  *
@@ -205,7 +394,7 @@ bool itme_granule_failed(struct itme_granule *g)
  * -EINTR, -ETIMEDOUT, -ENOMEM.
  */
 struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned int flags,
-			       bool *waited)
+			       u32 *cause)
 {
 	struct itme_granule *g = itme_region_granule_alloc(region, granule);
 	bool tried = false;
@@ -214,32 +403,61 @@ struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned
 	if (!g)
 		return ERR_PTR(-ENOMEM);
 	for (;;) {
-		int state, fill_err;
+		struct itme_granule seen;
 		struct folio *folio;
+		u16 used;
 
-		folio = get_resident(g, !(flags & ITME_GET_NOWAIT), &state, &fill_err);
-		if (folio)
+		folio = get_resident(g, flags, &seen, &used);
+		if (folio) {
+			if (used)
+				itme_granule_used(region, granule, folio, used, NULL);
 			return folio;
-		if (state == ITME_ABSENT) {
+		}
+		if (seen.state == ITME_ABSENT) {
 			if (flags & ITME_GET_NOFILL)
 				return ERR_PTR(-ENODATA);
-			if (tried && fill_err)
-				return ERR_PTR(fill_err);
-			if (itme_granule_start_fill(g, ITME_GRANULE_DEMAND)) {
-				err = itme_fill_start(region, granule, g, NULL,
-						      ITME_TIER_STORE);
+			if (tried && (seen.flags & ITME_GRANULE_ERR))
+				return ERR_PTR(-EIO);
+			if (itme_granule_start_fill(region, g, ITME_GRANULE_DEMAND,
+						    ITME_TIER_STORE, NULL)) {
+				err = itme_fill_start(region, granule, g, ITME_TIER_STORE, 0, false);
 				if (err)
 					return ERR_PTR(err);
 			}
 		}
-		if (state != ITME_MOVING)
-			*waited = true;
+		if (!*cause) /* the first finding says what was missing */
+			*cause = cause_of_wait(&seen);
 		if (flags & ITME_GET_NOWAIT)
 			return ERR_PTR(-EAGAIN);
 		tried = true;
 		err = itme_granule_wait(region, g);
 		if (err)
 			return ERR_PTR(err);
+	}
+}
+
+/**
+ * itme_granule_used - account for the first use of what was fetched or watched
+ * @region: the region
+ * @granule: number of the granule
+ * @folio: its frame, referenced or locked by the caller
+ * @used: from itme_granule_mapped()
+ * @lead_ns: (out) how long it had been ready, where it was fetched ahead; or NULL
+ */
+void itme_granule_used(struct itme_region *region, u64 granule, struct folio *folio, u16 used,
+		       u64 *lead_ns)
+{
+	struct itme_granule seen = itme_granule_snapshot(itme_region_granule(region, granule));
+
+	if (used & ITME_GRANULE_AHEAD) {
+		itme_count_add(region, useful_bytes, itme_granule_valid_bytes(region, granule));
+		itme_victim_relist(region->inst, folio, seen.tier);
+		if (lead_ns)
+			*lead_ns = (u64)(itme_ticks() - seen.stamp) << ITME_TICK_SHIFT;
+	}
+	if (used & ITME_GRANULE_WATCHED) {
+		itme_count_one(region, touch_count);
+		trace_touch(region, granule, seen.tier);
 	}
 }
 
@@ -251,14 +469,17 @@ struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned
  */
 u8 itme_granule_residency(struct itme_granule *g)
 {
-	u8 bits;
+	struct itme_granule seen = itme_granule_snapshot(g);
+	u8 bits = seen.tier;
 
-	with_granule_lock(g);
-	bits = g->tier;
-	if (g->state == ITME_FILLING || g->state == ITME_MOVING)
+	if (is_busy(&seen))
 		bits |= ITME_RESIDENCY_BUSY;
-	if (g->flags & ITME_GRANULE_HELD)
+	if (seen.flags & ITME_GRANULE_HELD)
 		bits |= ITME_RESIDENCY_HELD;
+	if (seen.flags & ITME_GRANULE_PINNED)
+		bits |= ITME_RESIDENCY_PINNED;
+	if (seen.flags & ITME_GRANULE_WATCHED)
+		bits |= ITME_RESIDENCY_WATCHED;
 	return bits;
 }
 

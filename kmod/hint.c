@@ -1,251 +1,530 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* HINT: prefetch and release of ranges, complete when the call returns. */
+/* HINT and WAIT: a vector of hints, entry by entry, and what became of them. */
+#include <linux/capability.h>
+#include <linux/eventfd.h>
+#include <linux/file.h>
 #include <linux/sched/signal.h>
-#include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "itme.h"
+#include "trace.h"
 
-struct hinted_range {
+/* Most granules of a request, so that nothing done to it under a lock takes long. */
+#define REQUEST_GRANULES 4096
+
+/* One entry while it is carried out. */
+struct job {
+	struct itme_opened *opened;
 	struct itme_region *region;
+	struct itme_hint *hint;
 	u64 first, last; /* granules */
-	enum itme_tier tier;
-	struct itme_hint *result;
+	struct itme_cookie *cookie; /* or NULL */
+	struct itme_request *request; /* being put together, or NULL */
+	bool full; /* a granule was clipped: all behind it are */
 };
 
-static void refuse(struct hinted_range *range, u64 bytes, int err)
+static u64 bytes_of(const struct job *job, u64 granule)
 {
-	range->result->refused_bytes += bytes;
-	if (!range->result->error)
-		range->result->error = err;
+	return itme_granule_valid_bytes(job->region, granule);
 }
 
-/* Move a resident granule to a free frame of the wanted tier. */
-static void prefetch_resident(struct hinted_range *range, u64 granule, struct itme_granule *g)
+static void refuse(struct job *job, u64 granule)
 {
-	struct itme_instance *inst = range->region->inst;
-	u64 bytes = itme_granule_valid_bytes(range->region, granule);
-	struct folio *folio, *to;
-	enum itme_tier tier;
-	int err;
-
-	folio = itme_granule_frame(g, &tier);
-	if (folio)
-		folio_put(folio);
-	if (folio && tier == range->tier) {
-		range->result->resident_bytes += bytes;
-		return;
-	}
-	to = itme_frame_pop(inst, range->tier);
-	if (!to) {
-		range->result->clipped_bytes += bytes;
-		return;
-	}
-	folio = itme_victim_take_granule(inst, g, &tier);
-	if (!folio) {
-		itme_frame_put(inst, range->tier, to);
-		refuse(range, bytes, -EBUSY);
-		return;
-	}
-	err = itme_migrate_move(range->region, granule, folio, to, range->tier, true);
-	if (err) {
-		itme_frame_put(inst, range->tier, to);
-		itme_victim_settle(inst, folio, tier);
-		refuse(range, bytes, err);
-		return;
-	}
-	itme_frame_put(inst, tier, folio);
-	itme_victim_settle(inst, to, range->tier);
-	range->result->accepted_bytes += bytes;
+	job->hint->refused_bytes += bytes_of(job, granule);
+	job->hint->error = -EBUSY;
 }
 
-/*
- * Start the fill of an absent granule into a free frame: a hint drops nothing
- * to make room. Returns whether a fill was started.
- */
-static bool prefetch_absent(struct hinted_range *range, u64 granule, struct itme_granule *g)
+/* Hand over what is put together; the next granule begins a request of its own. */
+static void submit(struct job *job)
 {
-	struct itme_instance *inst = range->region->inst;
-	u64 bytes = itme_granule_valid_bytes(range->region, granule);
-	struct folio *folio = itme_frame_pop(inst, range->tier);
-	int err;
-
-	if (!folio) {
-		range->result->clipped_bytes += bytes;
-		return false;
-	}
-	if (!itme_granule_start_fill(g, 0)) { /* somebody fills it right now */
-		itme_frame_put(inst, range->tier, folio);
-		range->result->resident_bytes += bytes;
-		return false;
-	}
-	err = itme_fill_start(range->region, granule, g, folio, range->tier);
-	if (err) {
-		itme_frame_put(inst, range->tier, folio);
-		refuse(range, bytes, err);
-		return false;
-	}
-	range->result->accepted_bytes += bytes;
-	return true;
+	if (job->request)
+		itme_queue_submit(job->request);
+	job->request = NULL;
 }
 
-/* The end of a fill that this hint has started. */
-static int await_fill(struct hinted_range *range, u64 granule)
+/* The queue is to bring @granule to @tier: 0, or -EAGAIN, -ENOMEM. */
+static int want(struct job *job, u64 granule, enum itme_tier tier)
 {
-	struct itme_granule *g = itme_region_granule(range->region, granule);
-	u64 bytes = itme_granule_valid_bytes(range->region, granule);
-	int err = itme_granule_wait(range->region, g);
+	struct itme_request *r = job->request;
 
-	if (!err && itme_granule_failed(g)) {
-		range->result->accepted_bytes -= bytes;
-		refuse(range, bytes, -EIO);
+	if (r && r->tier == tier && r->last + 1 == granule &&
+	    granule - r->first < REQUEST_GRANULES) {
+		r->last = granule;
+		return 0;
 	}
-	return err;
-}
-
-static int prefetch_granules(struct hinted_range *range, unsigned long *started)
-{
-	u64 granule;
-	int err;
-
-	for (granule = range->first; granule <= range->last; granule++) {
-		struct itme_granule *g = itme_region_granule_alloc(range->region, granule);
-
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		if (!g)
-			return -ENOMEM;
-		/* Somebody else's fill or move: join it, then see where the granule is. */
-		err = itme_granule_wait(range->region, g);
-		if (err)
-			return err;
-		if (READ_ONCE(g->state) != ITME_ABSENT)
-			prefetch_resident(range, granule, g);
-		else if (prefetch_absent(range, granule, g))
-			__set_bit(granule - range->first, started);
-		cond_resched();
-	}
+	submit(job);
+	if (READ_ONCE(job->opened->nr_requests) >= ITME_QUEUE_MAX)
+		return -EAGAIN;
+	r = itme_queue_prepare(job->opened);
+	if (!r)
+		return -ENOMEM;
+	r->first = granule;
+	r->last = granule;
+	r->tier = tier;
+	r->hint_class = job->hint->hint_class;
+	r->deadline_ns = job->hint->deadline_ns ?: U64_MAX;
+	r->cookie = job->cookie;
+	job->request = r;
 	return 0;
 }
 
-static int prefetch_range(struct hinted_range *range)
+/* A frame for it, unless it is coming by itself. Returns whether it will be there. */
+static bool promise(struct job *job, struct itme_granule *g, enum itme_tier tier)
 {
-	u64 i, count = range->last - range->first + 1;
-	unsigned long *started;
+	struct itme_instance *inst = job->region->inst;
+
+	if (itme_granule_busy(g))
+		return true;
+	if (!itme_victim_promise(inst, tier, itme_victim_taker(job->hint->hint_class)))
+		return false;
+	if (itme_granule_enqueue(g, tier))
+		atomic_long_inc(&job->region->nr_queued);
+	else
+		itme_victim_unpromise(inst, tier);
+	return true;
+}
+
+/* One granule of a PREFETCH or a PIN. @g is NULL where it was never touched. */
+static int fetch(struct job *job, u64 granule, struct itme_granule *g, enum itme_tier tier)
+{
+	struct itme_granule seen = {};
+	u64 bytes = bytes_of(job, granule);
 	int err;
 
-	started = kvcalloc(BITS_TO_LONGS(count), sizeof(long), GFP_KERNEL | __GFP_NOWARN);
-	if (!started)
+	if (g)
+		seen = itme_granule_snapshot(g);
+	if (seen.state == ITME_RESIDENT && seen.tier == tier) {
+		job->hint->resident_bytes += bytes;
+		return 0;
+	}
+	if (seen.state == ITME_RESIDENT && job->hint->op == ITME_HINT_PREFETCH &&
+	    (seen.flags & ITME_GRANULE_PINNED)) {
+		refuse(job, granule);
+		return 0;
+	}
+	if (!job->full) {
+		g = itme_region_granule_alloc(job->region, granule);
+		if (!g)
+			return -ENOMEM;
+		job->full = !promise(job, g, tier);
+	}
+	if (job->full) {
+		job->hint->clipped_bytes += bytes;
+		return -ENOSPC;
+	}
+	err = want(job, granule, tier);
+	if (err) {
+		itme_granule_dequeue(job->region, g);
+		return err;
+	}
+	job->hint->accepted_bytes += bytes;
+	return 0;
+}
+
+static int pin(struct job *job, u64 granule)
+{
+	struct itme_granule *g = itme_region_granule_alloc(job->region, granule);
+	enum itme_tier tier = job->hint->tier;
+	int err;
+
+	if (!g)
 		return -ENOMEM;
-	err = prefetch_granules(range, started);
-	for_each_set_bit(i, started, count)
-		err = err ?: await_fill(range, range->first + i);
-	kvfree(started);
+	err = itme_pin_add(job->opened, granule, &tier);
+	if (err == -ENOSPC)
+		job->hint->clipped_bytes += bytes_of(job, granule);
+	if (err)
+		return err;
+	err = fetch(job, granule, g, tier);
+	if (err)
+		itme_pin_remove(job->opened, granule);
 	return err;
 }
 
-static void release_granule(struct hinted_range *range, u64 granule, struct itme_granule *g)
+static int unpin(struct job *job, u64 granule)
 {
-	struct itme_region *region = range->region;
-	u64 bytes = itme_granule_valid_bytes(region, granule);
+	if (itme_pin_remove(job->opened, granule))
+		job->hint->accepted_bytes += bytes_of(job, granule);
+	else
+		job->hint->resident_bytes += bytes_of(job, granule);
+	return 0;
+}
+
+static int watch(struct job *job, u64 granule)
+{
+	int err;
+
+	if (!itme_region_granule_alloc(job->region, granule))
+		return -ENOMEM;
+	err = itme_watch_add(job->opened, granule);
+	if (err == -EALREADY)
+		job->hint->resident_bytes += bytes_of(job, granule);
+	else if (!err)
+		job->hint->accepted_bytes += bytes_of(job, granule);
+	return err == -EALREADY ? 0 : err;
+}
+
+static int release(struct job *job, u64 granule, struct itme_granule *g)
+{
+	struct itme_region *region = job->region;
+	struct itme_granule seen = {};
 	struct folio *folio;
 	enum itme_tier tier;
 	int err;
 
-	folio = itme_victim_take_granule(region->inst, g, &tier);
+	if (g)
+		seen = itme_granule_snapshot(g);
+	if (seen.state == ITME_ABSENT) {
+		job->hint->resident_bytes += bytes_of(job, granule);
+		return 0;
+	}
+	folio = NULL;
+	if (!(seen.flags & ITME_GRANULE_PINNED) || (job->hint->flags & ITME_HINT_FORCE))
+		folio = itme_victim_await_granule(region->inst, g, &tier);
+	if (!folio && READ_ONCE(g->state) == ITME_ABSENT) { /* somebody was faster */
+		job->hint->resident_bytes += bytes_of(job, granule);
+		return 0;
+	}
 	if (!folio) {
-		refuse(range, bytes, -EBUSY);
-		return;
+		refuse(job, granule);
+		return 0;
 	}
 	err = itme_migrate_drop(region, granule, folio, true);
 	if (err) {
-		itme_victim_settle(region->inst, folio, tier);
-		refuse(range, bytes, err);
-		return;
+		itme_victim_list(region->inst, folio, tier, ITME_LIST_SETTLED);
+		refuse(job, granule);
+		return 0;
 	}
 	itme_frame_put(region->inst, tier, folio);
-	range->result->accepted_bytes += bytes;
+	job->hint->accepted_bytes += bytes_of(job, granule);
+	return 0;
 }
 
-static int release_range(struct hinted_range *range)
+static int do_granule(struct job *job, u64 granule)
+{
+	struct itme_granule *g = itme_region_granule(job->region, granule);
+	int err;
+
+	switch (job->hint->op) {
+	case ITME_HINT_PREFETCH:
+		err = fetch(job, granule, g, job->hint->tier);
+		return err == -ENOSPC ? 0 : err;
+	case ITME_HINT_PIN:
+		err = pin(job, granule);
+		return err == -ENOSPC ? 0 : err;
+	case ITME_HINT_UNPIN:
+		return unpin(job, granule);
+	case ITME_HINT_WATCH:
+		return watch(job, granule);
+	default:
+		return release(job, granule, g);
+	}
+}
+
+static void cancel(struct job *job)
+{
+	struct itme_hint *hint = job->hint;
+
+	if (hint->cookie) {
+		hint->accepted_bytes = itme_queue_cancel_cookie(job->opened, hint->cookie);
+		hint->error = hint->accepted_bytes ? 0 : -ENOENT;
+	} else {
+		hint->accepted_bytes = itme_queue_cancel(job->opened, job->first, job->last) +
+				       itme_watch_remove(job->opened, job->first, job->last);
+	}
+}
+
+/* An error ends the entry; a fatal signal ends the vector too. */
+static int do_granules(struct job *job)
 {
 	u64 granule;
+	int err = 0;
 
-	for (granule = range->first; granule <= range->last; granule++) {
-		struct itme_granule *g = itme_region_granule(range->region, granule);
-
+	for (granule = job->first; !err && granule <= job->last; granule++) {
+		err = do_granule(job, granule);
 		if (fatal_signal_pending(current))
-			return -EINTR;
-		if (!g || READ_ONCE(g->state) == ITME_ABSENT)
-			range->result->resident_bytes +=
-				itme_granule_valid_bytes(range->region, granule);
+			err = -EINTR;
+		cond_resched();
+	}
+	submit(job);
+	return err;
+}
+
+static void count(struct itme_region *region, const struct itme_hint *hint)
+{
+	if (hint->op == ITME_HINT_PREFETCH || hint->op == ITME_HINT_PIN)
+		itme_count_add(region, accepted_bytes, hint->accepted_bytes);
+	itme_count_add(region, clipped_bytes, hint->clipped_bytes);
+	itme_count_add(region, refused_bytes, hint->refused_bytes);
+}
+
+/* Carry one checked entry out; its results are in it. @eventfd may be NULL. */
+static int carry_out(struct itme_opened *opened, struct itme_hint *hint,
+		     struct file *eventfd)
+{
+	struct itme_instance *inst = opened->region->inst;
+	struct job job = { .opened = opened, .region = opened->region, .hint = hint };
+	bool queues = hint->op == ITME_HINT_PREFETCH || hint->op == ITME_HINT_PIN;
+	int err = 0;
+
+	if (mutex_lock_killable(&opened->mutex))
+		return -EINTR;
+	job.first = hint->offset >> inst->granule_shift;
+	job.last = (hint->offset + max(hint->length, 1ULL) - 1) >> inst->granule_shift;
+	if (queues && hint->cookie) {
+		job.cookie = itme_cookie_get(opened, hint->cookie, eventfd);
+		if (!job.cookie)
+			err = -ENOMEM;
+	}
+	if (!err && hint->op == ITME_HINT_CANCEL)
+		cancel(&job);
+	else if (!err)
+		err = do_granules(&job);
+	if (job.cookie) {
+		struct itme_outcome outcome = { .ready = hint->resident_bytes };
+
+		spin_lock(&inst->queue_lock);
+		itme_cookie_put(opened, job.cookie, &outcome);
+		spin_unlock(&inst->queue_lock);
+	}
+	mutex_unlock(&opened->mutex);
+	if (err)
+		hint->error = err;
+	count(opened->region, hint);
+	trace_hint(opened->region, hint);
+	return err == -EINTR ? err : 0;
+}
+
+static int check_range(const struct itme_region *region, u64 offset, u64 length)
+{
+	if (!length || offset >= region->bytes || length > region->bytes - offset)
+		return -EINVAL;
+	return 0;
+}
+
+static int check_fetch(const struct itme_hint *hint)
+{
+	if (hint->hint_class < ITME_CLASS_EXACT)
+		return -EINVAL;
+	if (hint->hint_class > ITME_CLASS_MAYBE)
+		return -EOPNOTSUPP;
+	if (hint->tier > ITME_TIER_DRAM)
+		return -EINVAL;
+	return hint->op == ITME_HINT_PREFETCH && !hint->tier ? -EINVAL : 0;
+}
+
+static int check_flags(const struct itme_hint *hint)
+{
+	if (hint->flags & ~ITME_HINT_FORCE)
+		return -EOPNOTSUPP;
+	if (!hint->flags)
+		return 0;
+	if (hint->op != ITME_HINT_RELEASE)
+		return -EOPNOTSUPP;
+	return capable(CAP_SYS_ADMIN) ? 0 : -EPERM;
+}
+
+static int check(const struct itme_region *region, const struct itme_hint *hint)
+{
+	bool by_cookie = hint->op == ITME_HINT_CANCEL && hint->cookie;
+	int err;
+
+	if (hint->__reserved)
+		return -EINVAL;
+	if (hint->op < ITME_HINT_PREFETCH || hint->op > ITME_HINT_CANCEL)
+		return -EOPNOTSUPP;
+	err = check_flags(hint);
+	if (err)
+		return err;
+	if (by_cookie && (hint->offset || hint->length))
+		return -EINVAL;
+	if (hint->op == ITME_HINT_PREFETCH || hint->op == ITME_HINT_PIN)
+		err = check_fetch(hint);
+	else if (hint->hint_class || hint->tier || hint->deadline_ns ||
+		 (hint->cookie && !by_cookie))
+		err = -EINVAL;
+	if (!err && !by_cookie)
+		err = check_range(region, hint->offset, hint->length);
+	return err;
+}
+
+static int do_entry(struct itme_opened *opened, struct itme_hint __user *entry,
+		    struct file *eventfd)
+{
+	struct itme_hint hint;
+	int err = 0;
+
+	if (copy_from_user(&hint, entry, sizeof(hint)))
+		return -EFAULT;
+	hint.accepted_bytes = 0;
+	hint.resident_bytes = 0;
+	hint.clipped_bytes = 0;
+	hint.refused_bytes = 0;
+	hint.error = check(opened->region, &hint);
+	if (!hint.error)
+		err = carry_out(opened, &hint, eventfd);
+	if (copy_to_user(entry, &hint, sizeof(hint)))
+		return -EFAULT;
+	return err;
+}
+
+static struct file *get_eventfd(int fd)
+{
+	struct file *file = fget(fd);
+	struct eventfd_ctx *ctx;
+
+	if (!file)
+		return ERR_PTR(-EBADF);
+	ctx = eventfd_ctx_fileget(file);
+	if (IS_ERR(ctx)) {
+		fput(file);
+		return ERR_CAST(ctx);
+	}
+	eventfd_ctx_put(ctx);
+	return file;
+}
+
+/**
+ * itme_hint - carry out a vector of hints
+ * @opened: the open file
+ * @vec: checked for flags; done is set
+ *
+ * Return: 0 or an error of &struct itme_hint_vec.
+ */
+long itme_hint(struct itme_opened *opened, struct itme_hint_vec *vec)
+{
+	struct itme_hint __user *entries = u64_to_user_ptr(vec->entries);
+	struct file *eventfd = NULL;
+	int err = 0;
+
+	vec->done = 0;
+	if (!vec->count || vec->count > ITME_HINT_VECTOR_MAX ||
+	    vec->entry_size != sizeof(struct itme_hint))
+		return -EINVAL;
+	if (vec->flags & ITME_HINT_VEC_EVENTFD) {
+		eventfd = get_eventfd(vec->eventfd);
+		if (IS_ERR(eventfd))
+			return PTR_ERR(eventfd);
+	}
+	for (; !err && vec->done < vec->count; vec->done += !err)
+		err = do_entry(opened, &entries[vec->done], eventfd);
+	if (eventfd)
+		fput(eventfd);
+	return err;
+}
+
+static int wait_range(struct itme_opened *opened, const struct itme_wait *args, long timeout,
+		      struct itme_outcome *outcome)
+{
+	struct itme_region *region = opened->region;
+	unsigned int shift = region->inst->granule_shift;
+	u64 granule, last = (args->offset + args->length - 1) >> shift;
+
+	for (granule = args->offset >> shift; granule <= last; granule++) {
+		struct itme_granule *g = itme_region_granule(region, granule);
+		struct itme_granule seen = {};
+		int err;
+
+		if (g) {
+			err = itme_granule_wait_idle(g, &timeout);
+			if (err)
+				return err;
+			seen = itme_granule_snapshot(g);
+		}
+		if (seen.state == ITME_RESIDENT)
+			outcome->ready += itme_granule_valid_bytes(region, granule);
+		else if (seen.flags & ITME_GRANULE_ERR)
+			outcome->failed += itme_granule_valid_bytes(region, granule);
 		else
-			release_granule(range, granule, g);
+			outcome->lost += itme_granule_valid_bytes(region, granule);
+		if (signal_pending(current))
+			return -EINTR;
 		cond_resched();
 	}
 	return 0;
 }
 
-static int check(const struct itme_region *region, const struct itme_hint *hint)
+static long timeout_jiffies(u64 ns)
 {
-	if (hint->__reserved)
-		return -EINVAL;
-	if (hint->op != ITME_HINT_PREFETCH && hint->op != ITME_HINT_RELEASE)
-		return -EOPNOTSUPP;
-	if (hint->op == ITME_HINT_PREFETCH && hint->tier != ITME_TIER_DRAM &&
-	    hint->tier != ITME_TIER_CXL)
-		return -EINVAL;
-	if (hint->op == ITME_HINT_RELEASE && hint->tier)
-		return -EINVAL;
-	if (!hint->length || hint->offset >= region->bytes ||
-	    hint->length > region->bytes - hint->offset)
-		return -EINVAL;
-	return 0;
-}
-
-/* Carry one entry out; its results are in it. An error here ends the vector. */
-static int carry_out(struct itme_region *region, struct itme_hint *hint)
-{
-	unsigned int shift = region->inst->granule_shift;
-	struct hinted_range range = { .region = region, .result = hint };
-
-	hint->accepted_bytes = 0;
-	hint->resident_bytes = 0;
-	hint->clipped_bytes = 0;
-	hint->refused_bytes = 0;
-	hint->error = check(region, hint);
-	if (hint->error)
-		return 0;
-	range.first = hint->offset >> shift;
-	range.last = (hint->offset + hint->length - 1) >> shift;
-	range.tier = hint->tier;
-	return hint->op == ITME_HINT_PREFETCH ? prefetch_range(&range) : release_range(&range);
+	if (ns == U64_MAX)
+		return MAX_SCHEDULE_TIMEOUT;
+	/* Rounded up; longer than a year is for ever. */
+	return min_t(u64, nsecs_to_jiffies64(min_t(u64, ns, 365 * 86400 * NSEC_PER_SEC)) + !!ns,
+		     MAX_SCHEDULE_TIMEOUT - 1);
 }
 
 /**
- * itme_hint - carry out a vector of hints
- * @region: the region
- * @vec: checked for flags and reserved fields; done is set
+ * itme_wait - wait for hints to complete
+ * @opened: the open file
+ * @args: its results are set
  *
- * Return: 0 or an error of &struct itme_hint_vec.
+ * Return: 0 or an error of &struct itme_wait.
  */
-long itme_hint(struct itme_region *region, struct itme_hint_vec *vec)
+long itme_wait(struct itme_opened *opened, struct itme_wait *args)
 {
-	struct itme_hint __user *entries = u64_to_user_ptr(vec->entries);
+	long timeout = timeout_jiffies(args->timeout_ns);
+	struct itme_outcome outcome = {};
+	int err;
 
-	if (!vec->count || vec->count > ITME_HINT_VECTOR_MAX ||
-	    vec->entry_size != sizeof(struct itme_hint))
+	if (args->flags & ~(ITME_WAIT_COOKIE | ITME_WAIT_RANGE))
+		return -EOPNOTSUPP;
+	if (args->flags == ITME_WAIT_COOKIE) {
+		if (!args->cookie || args->offset || args->length)
+			return -EINVAL;
+		err = itme_cookie_wait(opened, args->cookie, timeout, &outcome);
+	} else if (args->flags == ITME_WAIT_RANGE) {
+		if (args->cookie || check_range(opened->region, args->offset, args->length))
+			return -EINVAL;
+		err = wait_range(opened, args, timeout, &outcome);
+	} else {
 		return -EINVAL;
-	for (vec->done = 0; vec->done < vec->count; vec->done++) {
-		struct itme_hint hint;
-		int err;
-
-		if (copy_from_user(&hint, &entries[vec->done], sizeof(hint)))
-			return -EFAULT;
-		err = carry_out(region, &hint);
-		if (copy_to_user(&entries[vec->done], &hint, sizeof(hint)))
-			return -EFAULT;
-		if (err)
-			return err;
 	}
-	return 0;
+	if (err)
+		outcome = (struct itme_outcome){};
+	args->ready_bytes = outcome.ready;
+	args->failed_bytes = outcome.failed;
+	args->expired_bytes = outcome.expired;
+	args->lost_bytes = outcome.lost;
+	return err;
+}
+
+/* A hint that comes from an ordinary call: what becomes of it is not told. */
+static void hint_quietly(struct itme_opened *opened, u64 first, u64 last,
+			 struct itme_hint *hint)
+{
+	unsigned int shift = opened->region->inst->granule_shift;
+
+	hint->offset = first << shift;
+	hint->length = min((last + 1) << shift, opened->region->bytes) - hint->offset;
+	carry_out(opened, hint, NULL);
+}
+
+/**
+ * itme_hint_prefetch - prefetch to the fastest tier, for posix_fadvise(2)
+ * @opened: the open file
+ * @first: first granule
+ * @last: last granule, inside the region
+ * @hint_class: how sure it is
+ */
+void itme_hint_prefetch(struct itme_opened *opened, u64 first, u64 last,
+			enum itme_hint_class hint_class)
+{
+	struct itme_hint hint = {
+		.op = ITME_HINT_PREFETCH,
+		.hint_class = hint_class,
+		.tier = itme_victim_top_tier(opened->region->inst),
+	};
+
+	hint_quietly(opened, first, last, &hint);
+}
+
+/**
+ * itme_hint_release - drop granules from memory, for posix_fadvise(2)
+ * @opened: the open file
+ * @first: first granule
+ * @last: last granule, inside the region
+ */
+void itme_hint_release(struct itme_opened *opened, u64 first, u64 last)
+{
+	struct itme_hint hint = { .op = ITME_HINT_RELEASE };
+
+	hint_quietly(opened, first, last, &hint);
 }

@@ -60,6 +60,8 @@ static void init_pools(struct itme_instance *inst, const struct itme_options *op
 
 		INIT_LIST_HEAD(&pool->free);
 		INIT_LIST_HEAD(&pool->settled);
+		INIT_LIST_HEAD(&pool->ahead);
+		INIT_LIST_HEAD(&pool->pinned);
 		pool->nodes = opts->nodes[tier];
 	}
 	INIT_LIST_HEAD(&inst->window);
@@ -67,6 +69,8 @@ static void init_pools(struct itme_instance *inst, const struct itme_options *op
 	mutex_init(&inst->resize_mutex);
 	INIT_DELAYED_WORK(&inst->trim_work, trim_work);
 	init_waitqueue_head(&inst->frame_wait);
+	itme_queue_setup(inst);
+	itme_pin_setup(inst);
 }
 
 static unsigned long top_tier_frames(const struct itme_instance *inst)
@@ -100,6 +104,26 @@ int itme_instance_set_window(struct itme_instance *inst, u64 bytes)
 	spin_lock_irqsave(&inst->frame_lock, flags);
 	inst->window_frames = frames;
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
+	itme_pin_enforce(inst);
+	itme_queue_kick(inst);
+	return 0;
+}
+
+/**
+ * itme_instance_set_inflight - set the most bytes that hints may have under way
+ * @inst: the instance
+ * @bytes: rounded down to granules; 0 means the window, more means no more than it
+ *
+ * Return: 0, or -EINVAL for less than a granule.
+ */
+int itme_instance_set_inflight(struct itme_instance *inst, u64 bytes)
+{
+	u64 frames = bytes >> inst->granule_shift;
+
+	if (bytes && !frames)
+		return -EINVAL;
+	WRITE_ONCE(inst->inflight_frames, min_t(u64, frames, ULONG_MAX));
+	itme_queue_kick(inst);
 	return 0;
 }
 
@@ -343,7 +367,7 @@ int itme_instance_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 void itme_instance_destroy(struct itme_instance *inst)
 {
 	cancel_delayed_work_sync(&inst->trim_work);
-	destroy_workqueue(inst->fill_wq);
+	destroy_workqueue(inst->fill_wq); /* after the last kick of the queue */
 	itme_frames_free(inst);
 	if (inst->id >= 0)
 		ida_free(&instance_ids, inst->id);

@@ -9,6 +9,7 @@ union argument {
 	struct itme_info info;
 	struct itme_attach attach;
 	struct itme_hint_vec hint;
+	struct itme_wait wait;
 	struct itme_residency residency;
 	struct itme_stat stat;
 };
@@ -17,31 +18,39 @@ struct command {
 	unsigned int cmd;
 	u32 size; /* what this module knows */
 	u32 min_size; /* the first version of the struct */
-	long (*fn)(struct inode *inode, union argument *arg);
+	long (*fn)(struct file *file, union argument *arg);
 };
 
-static long do_info(struct inode *inode, union argument *arg)
+static long do_info(struct file *file, union argument *arg)
 {
-	struct itme_instance *inst = itme_instance_of(inode->i_sb);
+	struct itme_instance *inst = itme_instance_of(file_inode(file)->i_sb);
 	struct itme_info *info = &arg->info;
 	unsigned int shift = inst->granule_shift;
 
+	if (info->flags)
+		return -EOPNOTSUPP;
+
 	*info = (struct itme_info){
 		.size = sizeof(*info),
-		.features = ITME_FEATURE_READ_ONLY | ITME_FEATURE_HINT,
+		.features = ITME_FEATURE_READ_ONLY | ITME_FEATURE_HINT | ITME_FEATURE_FADVISE,
 		.granule_bytes = itme_granule_bytes(inst),
 		.dram_bytes = (u64)READ_ONCE(inst->pool[ITME_TIER_DRAM].target) << shift,
 		.cxl_bytes = (u64)READ_ONCE(inst->pool[ITME_TIER_CXL].target) << shift,
 		.window_bytes = (u64)READ_ONCE(inst->window_frames) << shift,
 		.version = ITME_VERSION_MAJOR << 16 | ITME_VERSION_MINOR,
 		.hint_max = ITME_HINT_VECTOR_MAX,
-		.hint_ops = 1U << ITME_HINT_PREFETCH | 1U << ITME_HINT_RELEASE,
+		.hint_ops = GENMASK(ITME_HINT_CANCEL, ITME_HINT_PREFETCH),
+		.hint_classes = GENMASK(ITME_CLASS_MAYBE, ITME_CLASS_EXACT),
+		.inflight_bytes = (u64)itme_queue_limit(inst) << shift,
+		.pin_limit_bytes = itme_pin_limit(inst),
+		.queue_max = ITME_QUEUE_MAX,
+		.cookie_max = ITME_COOKIE_MAX,
 	};
 	strscpy(info->instance, inst->name);
 	return 0;
 }
 
-static long do_attach(struct inode *inode, union argument *arg)
+static long do_attach(struct file *file, union argument *arg)
 {
 	struct itme_attach *attach = &arg->attach;
 
@@ -52,21 +61,26 @@ static long do_attach(struct inode *inode, union argument *arg)
 	if (attach->__reserved || attach->mode & ~0777 ||
 	    (attach->mode && !(attach->flags & ITME_ATTACH_MODE)))
 		return -EINVAL;
-	return itme_attach(inode->i_sb->s_root, attach);
+	return itme_attach(file_inode(file)->i_sb->s_root, attach);
 }
 
-static long do_hint(struct inode *inode, union argument *arg)
+static long do_hint(struct file *file, union argument *arg)
 {
-	if (arg->hint.flags)
+	if (arg->hint.flags & ~ITME_HINT_VEC_EVENTFD)
 		return -EOPNOTSUPP;
-	if (arg->hint.__reserved)
+	if (arg->hint.eventfd && !(arg->hint.flags & ITME_HINT_VEC_EVENTFD))
 		return -EINVAL;
-	return itme_hint(itme_region_of(inode), &arg->hint);
+	return itme_hint(file->private_data, &arg->hint);
 }
 
-static long do_residency(struct inode *inode, union argument *arg)
+static long do_wait(struct file *file, union argument *arg)
 {
-	struct itme_region *region = itme_region_of(inode);
+	return itme_wait(file->private_data, &arg->wait);
+}
+
+static long do_residency(struct file *file, union argument *arg)
+{
+	struct itme_region *region = itme_region_of(file_inode(file));
 	struct itme_residency *args = &arg->residency;
 	u8 __user *buffer = u64_to_user_ptr(args->buffer);
 	u64 count, done = 0;
@@ -100,9 +114,9 @@ static long do_residency(struct inode *inode, union argument *arg)
 	return 0;
 }
 
-static long do_stat(struct inode *inode, union argument *arg)
+static long do_stat(struct file *file, union argument *arg)
 {
-	struct itme_region *region = itme_region_of(inode);
+	struct itme_region *region = itme_region_of(file_inode(file));
 	unsigned int shift = region->inst->granule_shift;
 	struct itme_stat *stat = &arg->stat;
 
@@ -118,30 +132,28 @@ static long do_stat(struct inode *inode, union argument *arg)
 	ITME_COUNTERS(ITME_COUNTER_STAT)
 #undef ITME_COUNTER_STAT
 	stat->metadata_bytes = itme_region_metadata_bytes(region);
+	stat->queued_bytes = (u64)atomic_long_read(&region->nr_queued) << shift;
+	stat->pinned_bytes = (u64)atomic_long_read(&region->nr_pinned) << shift;
 	return 0;
-}
-
-static long do_info_checked(struct inode *inode, union argument *arg)
-{
-	return arg->info.flags ? -EOPNOTSUPP : do_info(inode, arg);
 }
 
 #define COMMAND(_cmd, _fn, _struct, _last) \
 	{ .cmd = _cmd, .size = sizeof(_struct), .min_size = offsetofend(_struct, _last), .fn = _fn }
 
 static const struct command root_commands[] = {
-	COMMAND(ITME_IOC_INFO, do_info_checked, struct itme_info, instance),
+	COMMAND(ITME_IOC_INFO, do_info, struct itme_info, cookie_max),
 	COMMAND(ITME_IOC_ATTACH, do_attach, struct itme_attach, region_bytes),
 };
 
 static const struct command region_commands[] = {
-	COMMAND(ITME_IOC_INFO, do_info_checked, struct itme_info, instance),
-	COMMAND(ITME_IOC_HINT, do_hint, struct itme_hint_vec, __reserved),
+	COMMAND(ITME_IOC_INFO, do_info, struct itme_info, cookie_max),
+	COMMAND(ITME_IOC_HINT, do_hint, struct itme_hint_vec, eventfd),
+	COMMAND(ITME_IOC_WAIT, do_wait, struct itme_wait, lost_bytes),
 	COMMAND(ITME_IOC_RESIDENCY, do_residency, struct itme_residency, __reserved),
-	COMMAND(ITME_IOC_STAT, do_stat, struct itme_stat, metadata_bytes),
+	COMMAND(ITME_IOC_STAT, do_stat, struct itme_stat, retired_bytes),
 };
 
-static long run(const struct command *command, struct inode *inode, void __user *user)
+static long run(const struct command *command, struct file *file, void __user *user)
 {
 	union argument arg;
 	u32 size;
@@ -154,7 +166,7 @@ static long run(const struct command *command, struct inode *inode, void __user 
 	ret = copy_struct_from_user(&arg, command->size, user, size);
 	if (ret)
 		return ret;
-	ret = command->fn(inode, &arg);
+	ret = command->fn(file, &arg);
 	/* Results of a vector that ended early are wanted too. */
 	if (copy_to_user(user, &arg, min(size, command->size)) && !ret)
 		return -EFAULT;
@@ -168,7 +180,7 @@ static long dispatch(const struct command *commands, size_t nr, struct file *fil
 
 	for (i = 0; i < nr; i++)
 		if (commands[i].cmd == cmd)
-			return run(&commands[i], file_inode(file), (void __user *)arg);
+			return run(&commands[i], file, (void __user *)arg);
 	return -ENOTTY;
 }
 

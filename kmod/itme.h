@@ -4,7 +4,7 @@
  *
  * States of a granule:
  *
- *	ABSENT   -> FILLING    a reader or a hint wants it; its owner is the fill
+ *	ABSENT   -> FILLING    a reader or the queue wants it; its owner is the fill
  *	FILLING  -> RESIDENT   the store's data is in the frame
  *	FILLING  -> ABSENT     the fill failed; ERR tells the waiters
  *	RESIDENT -> MOVING     a mover or an evictor owns it
@@ -16,15 +16,23 @@
  *	i_rwsem
  *	  instance->resize_mutex
  *	    mmap_lock or a VMA lock
- *	      folio lock of a frame		map, revoke, copy, swap; never I/O
- *	        i_mmap_rwsem, page-table lock	taken by the core inside the above
- *	          granule lock			hashed, irqsave
- *	          instance->frame_lock		irqsave
+ *	      opened->mutex			submission of hints; trylock in a fault
+ *	        instance->pin_mutex
+ *	          folio lock of a frame		map, revoke, copy, swap; never I/O
+ *	            i_mmap_rwsem, page-table lock	taken by the core inside the above
+ *	            instance->queue_lock	process context only
+ *	              granule lock		hashed, irqsave
+ *	              instance->frame_lock	irqsave
  *
- * (resize_mutex is also taken, by trylock, where a region is evicted.)
+ * (resize_mutex is also taken, by trylock, where a region is evicted. What is
+ * copied from and to user memory is copied with none of these held.)
  *
  * The granule lock and frame_lock are both innermost: neither is taken inside
  * the other, and nothing is allocated or waited for inside either.
+ *
+ * QUEUED is a flag beside the state: a hint wants the granule, and a frame of its
+ * tier is promised to it (see queue.c). Whoever begins a fill or a move of the
+ * granule takes the flag and the promise away.
  *
  * Owners of FILLING and MOVING never wait for another granule's state and
  * never take mmap_lock. A waiter for a state holds no lock of ours, and
@@ -48,9 +56,12 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/nodemask.h>
+#include <linux/rbtree.h>
 #include <linux/spinlock.h>
+#include <linux/timekeeping.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 #include "uapi/itme.h"
 
 #undef pr_fmt
@@ -66,19 +77,39 @@
 #define ITME_MIN_FRAMES 4
 #define ITME_WINDOW_DEFAULT_FRAMES 8
 #define ITME_HINT_VECTOR_MAX 4096
+/* Entries of HINTs that an open file may have outstanding, and cookies remembered. */
+#define ITME_QUEUE_MAX 65536
+#define ITME_COOKIE_MAX 1024
+/* Frames of the fastest tier beyond the window that no pin may take. */
+#define ITME_PIN_RESERVE_FRAMES 2
 
 /* A demand wait ends with an error after this; a stuck store is not for ever. */
 #define ITME_DEMAND_TIMEOUT (120 * HZ)
 /* A fill that finds every frame held gives up after this. */
 #define ITME_FRAME_TIMEOUT (10 * HZ)
+/* So long a release waits for whoever moves the granule, or has just filled it. */
+#define ITME_OWNER_TIMEOUT HZ
 /* How often frames above a lowered budget are looked at again. */
 #define ITME_TRIM_INTERVAL (HZ / 5)
 /* A fill that meets a lock of its store, held all this time, gives up. */
 #define ITME_STORE_LOCK_TIMEOUT (5 * HZ)
+/*
+ * Stamps of granules: 2^14 ns a tick, which wraps after 19 hours. What is asked
+ * of them is about seconds.
+ */
+#define ITME_TICK_SHIFT 14
+#define ITME_TICKS(seconds) ((u32)(((seconds) * NSEC_PER_SEC) >> ITME_TICK_SHIFT))
 /* A granule filled for a waiter is no victim for so long, or until it is mapped. */
-#define ITME_DEMAND_GRACE HZ
+#define ITME_DEMAND_GRACE ITME_TICKS(1)
 /* So long a failed fill answers those who have waited for it. */
-#define ITME_FAILURE_MEMORY (2 * HZ)
+#define ITME_FAILURE_MEMORY ITME_TICKS(2)
+/* Read ahead and not touched for so long: other hints may have the frame. */
+#define ITME_AHEAD_GRACE ITME_TICKS(30)
+
+static inline u32 itme_ticks(void)
+{
+	return ktime_get_mono_fast_ns() >> ITME_TICK_SHIFT;
+}
 
 /*
  * Counters of an instance and of each region: one list, from which the enum,
@@ -87,15 +118,27 @@
 #define ITME_COUNTERS(X) \
 	X(fault_count) \
 	X(miss_count) \
+	X(late_count) \
+	X(touch_count) \
 	X(fill_count) \
 	X(fill_bytes) \
+	X(prefetch_bytes) \
+	X(useful_bytes) \
+	X(wasted_bytes) \
 	X(direct_bytes) \
 	X(error_count) \
 	X(demote_bytes) \
 	X(promote_bytes) \
 	X(evict_bytes) \
 	X(held_count) \
-	X(expired_count)
+	X(timeout_count) \
+	X(accepted_bytes) \
+	X(clipped_bytes) \
+	X(refused_bytes) \
+	X(expired_bytes) \
+	X(cancelled_bytes) \
+	X(degraded_bytes) \
+	X(retired_bytes)
 
 enum itme_counter {
 #define ITME_COUNTER_ENUM(name) ITME_COUNTER_##name,
@@ -108,6 +151,11 @@ struct itme_counters {
 	atomic64_t value[ITME_COUNTER_NR];
 };
 
+/* Why a thread had to wait, and what it found: also the fault event's cause. */
+#define ITME_CAUSE_MISS 0x01 /* it waited for the store: nothing was hinted */
+#define ITME_CAUSE_LATE 0x02 /* it waited for the store: hinted, and not there yet */
+#define ITME_CAUSE_AHEAD 0x04 /* the first touch of what a hint had fetched */
+
 enum itme_state {
 	ITME_ABSENT,
 	ITME_FILLING,
@@ -115,19 +163,33 @@ enum itme_state {
 	ITME_MOVING,
 };
 
-#define ITME_GRANULE_DEMAND 0x01 /* a waiter has not mapped or read it yet */
-#define ITME_GRANULE_ERR 0x02 /* the last fill failed, at @stamp */
-#define ITME_GRANULE_HELD 0x04 /* the last move failed: page references */
-#define ITME_GRANULE_EXPIRED 0x08 /* a demand wait for it has ended, at @stamp */
+/*
+ * Flags of a granule. Those of ITME_GRANULE_LASTING stay when its state changes;
+ * the others belong to the state.
+ */
+#define ITME_GRANULE_DEMAND 0x001 /* a waiter has not mapped or read it yet */
+#define ITME_GRANULE_ERR 0x002 /* the last fill failed, at @stamp */
+#define ITME_GRANULE_HELD 0x004 /* the last move failed: page references */
+#define ITME_GRANULE_TIMEOUT 0x008 /* a demand wait for it has ended, at @stamp */
+#define ITME_GRANULE_HINTED 0x010 /* FILLING, for a hint */
+#define ITME_GRANULE_AHEAD 0x020 /* fetched for a hint at @stamp, not touched yet */
+#define ITME_GRANULE_QUEUED 0x040 /* a hint wants it, and has a frame promised */
+#define ITME_GRANULE_QUEUED_CXL 0x080 /* in the CXL tier, not DRAM */
+#define ITME_GRANULE_PINNED 0x100 /* in region->pins */
+#define ITME_GRANULE_WATCHED 0x200 /* the next access is a touch event */
+#define ITME_GRANULE_NOREUSE 0x400 /* not worth keeping after it was used */
+
+#define ITME_GRANULE_LASTING                                                        \
+	(ITME_GRANULE_QUEUED | ITME_GRANULE_QUEUED_CXL | ITME_GRANULE_PINNED |      \
+	 ITME_GRANULE_WATCHED | ITME_GRANULE_NOREUSE)
 
 /* All fields are protected by the granule lock. 16 bytes: see region.c. */
 struct itme_granule {
 	struct folio *folio; /* the frame, RESIDENT or MOVING */
+	u32 stamp; /* itme_ticks() when it came to its state */
+	u16 flags; /* ITME_GRANULE_* */
 	u8 state; /* enum itme_state */
-	u8 flags; /* ITME_GRANULE_* */
 	u8 tier; /* enum itme_tier of @folio */
-	u8 reserved;
-	u32 stamp; /* jiffies when filled, or when the fill failed */
 };
 
 /* Frames of one tier. All fields but @nodes are protected by frame_lock. */
@@ -139,6 +201,10 @@ struct itme_pool {
 	unsigned long nr_free;
 	struct list_head settled; /* residents past the window, oldest first */
 	unsigned long nr_settled;
+	struct list_head ahead; /* fetched for a hint and not touched yet, oldest first */
+	struct list_head pinned;
+	unsigned long promised; /* frames that queued granules will take */
+	atomic_long_t nr_pinned; /* granules pinned here, in memory or not */
 };
 
 struct itme_instance {
@@ -158,6 +224,22 @@ struct itme_instance {
 	unsigned long window_frames; /* most frames on @window */
 	wait_queue_head_t frame_wait; /* a frame may have become free */
 
+	/* The queue of hints, see queue.c. */
+	spinlock_t queue_lock; /* requests and cookies of every open file */
+	struct rb_root_cached queue; /* requests with granules to begin, best first */
+	struct list_head finishing; /* requests with all begun and some not ended */
+	atomic_long_t nr_requests; /* in both */
+	u64 request_seq;
+	struct work_struct queue_work;
+	atomic_long_t nr_hinted; /* fills and moves under way for hints */
+	atomic_long_t nr_demand; /* demand fills that the store does not have yet */
+	unsigned long inflight_frames; /* most nr_hinted; 0: the window */
+
+	struct mutex pin_mutex; /* pins of every open file, and the three fields below */
+	struct list_head pin_users;
+	u64 pin_limit_frames; /* U64_MAX: as much as the budgets allow */
+	unsigned long nr_pinned; /* granules */
+
 	struct kobject *kobj; /* /sys/fs/itme/<name> */
 	struct kobject *regions_kobj;
 	struct itme_counters counters;
@@ -174,10 +256,48 @@ struct itme_region {
 	struct itme_granule **chunks; /* allocated lazily, see region.c */
 	atomic_long_t nr_chunks;
 	atomic_long_t resident[ITME_TIERS]; /* granules */
+	atomic_long_t nr_queued; /* granules with ITME_GRANULE_QUEUED */
+	struct xarray pins; /* granule -> open files that pin it; under pin_mutex */
+	atomic_long_t nr_pinned; /* granules in @pins */
 	atomic_t busy; /* fills and moves under way: eviction of the inode waits */
 	struct list_head store_node; /* on the list of attached stores, store.c */
 	struct kobject *kobj; /* under regions/, until unlinked */
 	struct itme_counters counters;
+};
+
+/*
+ * An open file of a region: what hints belong to. All that is outstanding ends
+ * with it.
+ */
+struct itme_opened {
+	struct itme_region *region;
+	kuid_t uid; /* who has opened it, for the sharing of pins */
+	struct mutex mutex; /* one submission at a time */
+	struct list_head requests; /* under queue_lock */
+	unsigned long nr_requests; /* under queue_lock */
+	struct rb_root cookies; /* struct itme_cookie by number; under queue_lock */
+	struct list_head completed; /* cookies to be told by WAIT, oldest first */
+	unsigned long nr_completed;
+	wait_queue_head_t wait; /* a cookie may have completed */
+	struct xarray pins; /* granule -> enum itme_tier; under pin_mutex */
+	struct itme_pin_user *pin_user; /* NULL without pins; under pin_mutex */
+	struct list_head pin_node; /* among the user's open files */
+	struct xarray watches; /* granules; under mutex */
+	bool sequential; /* advised so */
+};
+
+/* A range of granules that a hint wants, all accepted. Under queue_lock. */
+struct itme_request {
+	struct rb_node node; /* in instance->queue until all is begun */
+	struct list_head finishing_node;
+	struct list_head opened_node;
+	struct itme_opened *opened;
+	struct itme_cookie *cookie; /* or NULL */
+	u64 deadline_ns; /* U64_MAX: none */
+	u64 seq; /* order of submission */
+	u64 first, next, last; /* granules; those before @next are begun */
+	enum itme_hint_class hint_class;
+	enum itme_tier tier;
 };
 
 /* The list that folio->lru links a frame into, kept in folio->private. */
@@ -186,6 +306,17 @@ enum itme_list {
 	ITME_LIST_FREE,
 	ITME_LIST_WINDOW,
 	ITME_LIST_SETTLED,
+	ITME_LIST_AHEAD,
+	ITME_LIST_PINNED,
+};
+
+/* Whom a victim is for: what may be taken from others, most first. */
+enum itme_taker {
+	ITME_TAKER_HINT_MAYBE, /* nothing */
+	ITME_TAKER_HINT_LIKELY, /* what the window has been read past */
+	ITME_TAKER_HINT_EXACT, /* also settled residents */
+	ITME_TAKER_BUDGET, /* anything but pins: the budget has become smaller */
+	ITME_TAKER_DEMAND, /* the same, by the rule of victim.c */
 };
 
 static inline struct itme_region *itme_region_of(const struct inode *inode)
@@ -256,6 +387,7 @@ int itme_instance_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 void itme_instance_destroy(struct itme_instance *inst);
 int itme_instance_set_budget(struct itme_instance *inst, enum itme_tier tier, u64 bytes);
 int itme_instance_set_window(struct itme_instance *inst, u64 bytes);
+int itme_instance_set_inflight(struct itme_instance *inst, u64 bytes);
 
 /* attach.c */
 int itme_attach(struct dentry *root, struct itme_attach *args);
@@ -276,16 +408,27 @@ void itme_region_busy_put(struct itme_region *region);
 /* granule.c */
 #define ITME_GET_NOWAIT 0x01 /* -EAGAIN instead of a wait */
 #define ITME_GET_NOFILL 0x02 /* -ENODATA where absent */
+#define ITME_GET_READ 0x04 /* the caller reads it now, and does not map it later */
 struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned int flags,
-			       bool *waited);
+			       u32 *cause);
 int itme_granule_wait(struct itme_region *region, struct itme_granule *g);
-int itme_granule_claim(struct itme_granule *g, struct folio *folio, bool force);
-void itme_granule_resident(struct itme_granule *g, struct folio *folio, enum itme_tier tier,
-			   u8 flags);
-void itme_granule_absent(struct itme_granule *g, u8 flags);
-bool itme_granule_mapped(struct itme_granule *g, struct folio *folio);
-bool itme_granule_start_fill(struct itme_granule *g, u8 flags);
+int itme_granule_wait_idle(struct itme_granule *g, long *timeout);
+int itme_granule_claim(struct itme_region *region, struct itme_granule *g, struct folio *folio,
+		       bool force);
+void itme_granule_resident(struct itme_region *region, struct itme_granule *g,
+			   struct folio *folio, enum itme_tier tier, u16 flags);
+u16 itme_granule_absent(struct itme_region *region, struct itme_granule *g, u16 flags);
+bool itme_granule_mapped(struct itme_granule *g, struct folio *folio, u16 *used);
+void itme_granule_used(struct itme_region *region, u64 granule, struct folio *folio, u16 used,
+		       u64 *lead_ns);
+bool itme_granule_start_fill(struct itme_region *region, struct itme_granule *g, u16 flags,
+			     enum itme_tier keep, bool *promised);
+bool itme_granule_enqueue(struct itme_granule *g, enum itme_tier tier);
+void itme_granule_dequeue(struct itme_region *region, struct itme_granule *g);
+bool itme_granule_busy(struct itme_granule *g);
 bool itme_granule_failed(struct itme_granule *g);
+u16 itme_granule_set(struct itme_granule *g, u16 set, u16 clear);
+struct itme_granule itme_granule_snapshot(struct itme_granule *g);
 struct folio *itme_granule_frame(struct itme_granule *g, enum itme_tier *tier);
 u8 itme_granule_residency(struct itme_granule *g);
 void itme_granule_init_locks(void);
@@ -300,7 +443,7 @@ ssize_t itme_read_iter(struct kiocb *iocb, struct iov_iter *to);
 int itme_fill_init(void);
 void itme_fill_exit(void);
 int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule *g,
-		    struct folio *folio, enum itme_tier tier);
+		    enum itme_tier tier, enum itme_hint_class hint_class, bool promised);
 
 /* frame.c */
 int itme_frames_check(struct fs_context *fc, enum itme_tier tier, u64 bytes,
@@ -314,27 +457,48 @@ void itme_frame_put(struct itme_instance *inst, enum itme_tier tier, struct foli
 void itme_frame_lost(struct itme_instance *inst, enum itme_tier tier);
 void itme_frame_bind(struct folio *folio, struct itme_region *region, u64 granule);
 void itme_frame_unbind(struct folio *folio);
+void itme_frame_retire(struct itme_instance *inst, enum itme_tier tier);
 
 /* victim.c */
 enum itme_tier itme_victim_top_tier(const struct itme_instance *inst);
+enum itme_taker itme_victim_taker(enum itme_hint_class hint_class);
+bool itme_victim_promise(struct itme_instance *inst, enum itme_tier tier,
+			 enum itme_taker taker);
+void itme_victim_unpromise(struct itme_instance *inst, enum itme_tier tier);
 struct folio *itme_victim_obtain(struct itme_instance *inst, enum itme_tier *tier);
+struct folio *itme_victim_obtain_now(struct itme_instance *inst, enum itme_tier tier,
+				     enum itme_taker taker);
 void itme_victim_abandon(struct itme_instance *inst, struct folio *folio,
 			 enum itme_tier tier);
 void itme_victim_admit(struct itme_instance *inst, struct folio *folio,
 		       enum itme_tier tier);
 void itme_victim_settle_window(struct itme_instance *inst);
-void itme_victim_settle(struct itme_instance *inst, struct folio *folio,
-			enum itme_tier tier);
+void itme_victim_list(struct itme_instance *inst, struct folio *folio, enum itme_tier tier,
+		      enum itme_list list);
+void itme_victim_relist(struct itme_instance *inst, struct folio *folio, enum itme_tier tier);
 struct folio *itme_victim_take_granule(struct itme_instance *inst, struct itme_granule *g,
 				       enum itme_tier *tier);
+struct folio *itme_victim_await_granule(struct itme_instance *inst, struct itme_granule *g,
+					enum itme_tier *tier);
 struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tier,
-				  bool for_fill);
+				  enum itme_taker taker);
 
 /* migrate.c */
 int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *folio,
 		      bool force);
 int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *from,
-		      struct folio *to, enum itme_tier to_tier, bool force);
+		      struct folio *to, enum itme_tier to_tier, bool force, u16 flags);
+int itme_migrate_start(struct itme_region *region, u64 granule, enum itme_tier tier,
+		       enum itme_hint_class hint_class);
+
+/* poison.c */
+bool itme_poison_in_frame(struct folio *folio);
+bool itme_poison_at(struct folio *folio, size_t offset, size_t bytes);
+void itme_poison_retire(struct itme_region *region, u64 granule, struct folio *folio);
+void itme_poison_retire_claimed(struct itme_region *region, u64 granule, struct folio *folio);
+bool itme_poison_copy_fails(void);
+void itme_poison_init(void);
+void itme_poison_exit(void);
 
 /* store.c */
 int itme_store_open(struct itme_region *region, int fd);
@@ -342,10 +506,68 @@ void itme_store_close(struct itme_region *region);
 ssize_t itme_store_submit(struct itme_region *region, struct kiocb *iocb,
 			  struct iov_iter *to, loff_t pos, int flags);
 bool itme_store_wait_unlocked(struct itme_region *region);
-ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct iov_iter *to);
+ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct iov_iter *to,
+			       int flags);
+
+/* queue.c */
+int itme_queue_init(void);
+void itme_queue_exit(void);
+void itme_queue_setup(struct itme_instance *inst);
+unsigned long itme_queue_limit(const struct itme_instance *inst);
+struct itme_request *itme_queue_prepare(struct itme_opened *opened);
+void itme_queue_discard(struct itme_request *request);
+void itme_queue_submit(struct itme_request *request);
+u64 itme_queue_cancel(struct itme_opened *opened, u64 first, u64 last);
+u64 itme_queue_cancel_cookie(struct itme_opened *opened, u64 number);
+void itme_queue_end_all(struct itme_opened *opened);
+void itme_queue_kick(struct itme_instance *inst);
+void itme_queue_ended(struct itme_instance *inst);
+
+/* cookie.c */
+struct itme_cookie;
+
+/* What came of a cookie, in bytes. */
+struct itme_outcome {
+	u64 ready, failed, expired, lost;
+};
+struct itme_cookie *itme_cookie_get(struct itme_opened *opened, u64 number,
+				    struct file *eventfd);
+void itme_cookie_hold(struct itme_cookie *cookie);
+void itme_cookie_put(struct itme_opened *opened, struct itme_cookie *cookie,
+		     const struct itme_outcome *outcome);
+void itme_cookie_add(struct itme_cookie *cookie, const struct itme_outcome *outcome);
+u64 itme_cookie_number(const struct itme_cookie *cookie);
+int itme_cookie_wait(struct itme_opened *opened, u64 number, long timeout,
+		     struct itme_outcome *outcome);
+void itme_cookie_forget_all(struct itme_opened *opened);
+
+/* opened.c */
+int itme_opened_open(struct inode *inode, struct file *file);
+int itme_opened_release(struct inode *inode, struct file *file);
+
+/* pin.c */
+void itme_pin_setup(struct itme_instance *inst);
+u64 itme_pin_limit(const struct itme_instance *inst);
+int itme_pin_add(struct itme_opened *opened, u64 granule, enum itme_tier *tier);
+bool itme_pin_remove(struct itme_opened *opened, u64 granule);
+void itme_pin_remove_all(struct itme_opened *opened);
+void itme_pin_enforce(struct itme_instance *inst);
+int itme_pin_set_limit(struct itme_instance *inst, u64 bytes);
+
+/* watch.c */
+int itme_watch_add(struct itme_opened *opened, u64 granule);
+u64 itme_watch_remove(struct itme_opened *opened, u64 first, u64 last);
 
 /* hint.c */
-long itme_hint(struct itme_region *region, struct itme_hint_vec *vec);
+long itme_hint(struct itme_opened *opened, struct itme_hint_vec *vec);
+long itme_wait(struct itme_opened *opened, struct itme_wait *args);
+void itme_hint_prefetch(struct itme_opened *opened, u64 first, u64 last,
+			enum itme_hint_class hint_class);
+void itme_hint_release(struct itme_opened *opened, u64 first, u64 last);
+
+/* advice.c */
+int itme_fadvise(struct file *file, loff_t offset, loff_t len, int advice);
+void itme_advice_missed(struct file *file, u64 granule, bool sequential);
 
 /* ioctl.c */
 long itme_root_ioctl(struct file *file, unsigned int cmd, unsigned long arg);

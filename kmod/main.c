@@ -14,11 +14,17 @@ static int __init itme_init(void)
 	err = itme_fill_init();
 	if (err)
 		goto err_sysfs;
-	err = itme_fs_init();
+	err = itme_queue_init();
 	if (err)
 		goto err_fill;
+	err = itme_fs_init();
+	if (err)
+		goto err_queue;
+	itme_poison_init();
 	return 0;
 
+err_queue:
+	itme_queue_exit();
 err_fill:
 	itme_fill_exit();
 err_sysfs:
@@ -28,7 +34,9 @@ err_sysfs:
 
 static void __exit itme_exit(void)
 {
+	itme_poison_exit();
 	itme_fs_exit();
+	itme_queue_exit();
 	itme_fill_exit();
 	itme_sysfs_exit();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Taking a granule's frame away: drop it, or move its data to another frame. */
 #include <linux/pagemap.h>
+#include <linux/slab.h>
 #include "itme.h"
 #include "trace.h"
 
@@ -20,7 +21,7 @@ static int revoke(struct itme_region *region, struct itme_granule *g, struct fol
 	unmap_mapping_pages(region->inode.i_mapping, folio->index, folio_nr_pages(folio), false);
 	if (folio_ref_freeze(folio, 1))
 		return 0;
-	itme_granule_resident(g, folio, g->tier, ITME_GRANULE_HELD);
+	itme_granule_resident(region, g, folio, g->tier, ITME_GRANULE_HELD);
 	folio_unlock(folio);
 	itme_count_one(region, held_count);
 	return -EBUSY;
@@ -49,20 +50,23 @@ int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *fol
 {
 	struct itme_granule *g = itme_region_granule(region, granule);
 	enum itme_tier tier;
+	bool wasted;
 	int err;
 
-	err = itme_granule_claim(g, folio, force);
+	err = itme_granule_claim(region, g, folio, force);
 	if (err)
 		return err;
 	tier = g->tier;
 	err = revoke(region, g, folio);
 	if (err)
 		return err;
-	itme_granule_absent(g, 0);
+	wasted = itme_granule_absent(region, g, 0) & ITME_GRANULE_AHEAD;
 	release(folio);
 	atomic_long_dec(&region->resident[tier]);
 	itme_count_add(region, evict_bytes, itme_granule_bytes(region->inst));
-	trace_evict(region, granule, tier);
+	if (wasted)
+		itme_count_add(region, wasted_bytes, itme_granule_valid_bytes(region, granule));
+	trace_evict(region, granule, tier, wasted);
 	return 0;
 }
 
@@ -74,20 +78,22 @@ int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *fol
  * @to: the new frame, the caller's alone
  * @to_tier: the new frame's tier
  * @force: even where a waiter has not seen it yet
+ * @flags: ITME_GRANULE_* to add to the granule's
  *
  * Return: 0, @from is the caller's and @to is the granule's, for the caller to
  * put on a list; otherwise as itme_migrate_drop(), or -EHWPOISON where the
- * copy met poison, and nothing changed.
+ * copy met poison: the granule is absent, to be read from the store again, @from
+ * is retired, and @to is the caller's.
  */
 int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *from,
-		      struct folio *to, enum itme_tier to_tier, bool force)
+		      struct folio *to, enum itme_tier to_tier, bool force, u16 flags)
 {
 	struct itme_granule *g = itme_region_granule(region, granule);
 	u64 bytes = itme_granule_bytes(region->inst);
 	enum itme_tier from_tier;
 	int err;
 
-	err = itme_granule_claim(g, from, force);
+	err = itme_granule_claim(region, g, from, force);
 	if (err)
 		return err;
 	from_tier = g->tier;
@@ -96,16 +102,15 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 		trace_migrate(region, granule, from_tier, to_tier, err);
 		return err;
 	}
-	err = folio_mc_copy(to, from);
-	if (err) {
+	if (itme_poison_in_frame(from) || itme_poison_copy_fails() || folio_mc_copy(to, from)) {
 		folio_ref_unfreeze(from, 1);
-		itme_granule_resident(g, from, from_tier, 0);
+		itme_poison_retire_claimed(region, granule, from);
 		folio_unlock(from);
-		trace_migrate(region, granule, from_tier, to_tier, err);
-		return err;
+		trace_migrate(region, granule, from_tier, to_tier, -EHWPOISON);
+		return -EHWPOISON;
 	}
 	itme_frame_bind(to, region, granule);
-	itme_granule_resident(g, to, to_tier, 0);
+	itme_granule_resident(region, g, to, to_tier, flags);
 	release(from);
 	atomic_long_dec(&region->resident[from_tier]);
 	atomic_long_inc(&region->resident[to_tier]);
@@ -114,5 +119,92 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 	else
 		itme_count_add(region, promote_bytes, bytes);
 	trace_migrate(region, granule, from_tier, to_tier, 0);
+	return 0;
+}
+
+/* A move that a hint has asked for, from one tier of memory to the other. */
+struct hinted_move {
+	struct work_struct work;
+	struct itme_region *region;
+	u64 granule;
+	enum itme_tier tier; /* where to */
+	enum itme_hint_class hint_class;
+};
+
+static void move(struct hinted_move *m)
+{
+	struct itme_region *region = m->region;
+	struct itme_instance *inst = region->inst;
+	/* Going down is no promise that it will be used. */
+	u16 flags = m->tier == ITME_TIER_DRAM ? ITME_GRANULE_AHEAD : 0;
+	struct folio *to, *from;
+	enum itme_tier tier;
+	int err;
+
+	to = itme_victim_obtain_now(inst, m->tier, itme_victim_taker(m->hint_class));
+	if (!to) {
+		itme_count_add(region, clipped_bytes, itme_granule_valid_bytes(region, m->granule));
+		return;
+	}
+	from = itme_victim_await_granule(inst, itme_region_granule(region, m->granule), &tier);
+	if (!from || tier == m->tier) { /* it went away meanwhile, or came by itself */
+		itme_frame_put(inst, m->tier, to);
+		if (from)
+			itme_victim_list(inst, from, tier, ITME_LIST_SETTLED);
+		return;
+	}
+	err = itme_migrate_move(region, m->granule, from, to, m->tier, true, flags);
+	if (!err) {
+		itme_frame_put(inst, tier, from);
+		itme_victim_list(inst, to, m->tier, ITME_LIST_SETTLED);
+		return;
+	}
+	itme_frame_put(inst, m->tier, to);
+	if (err == -EHWPOISON)
+		return;
+	itme_victim_list(inst, from, tier, ITME_LIST_SETTLED);
+	itme_count_add(region, refused_bytes, itme_granule_valid_bytes(region, m->granule));
+}
+
+static void move_work(struct work_struct *work)
+{
+	struct hinted_move *m = container_of(work, struct hinted_move, work);
+	struct itme_region *region = m->region;
+
+	move(m);
+	/* Still queued where nothing has come of it; its claim ends that else. */
+	itme_granule_dequeue(region, itme_region_granule(region, m->granule));
+	itme_queue_ended(region->inst);
+	kfree(m);
+	itme_region_busy_put(region);
+}
+
+/**
+ * itme_migrate_start - move a granule to the other tier of memory for a hint
+ * @region: its region
+ * @granule: its number
+ * @tier: where to
+ * @hint_class: of the hint: what it may take from others there
+ *
+ * Returns at once; itme_queue_ended() is called at the end.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int itme_migrate_start(struct itme_region *region, u64 granule, enum itme_tier tier,
+		       enum itme_hint_class hint_class)
+{
+	struct hinted_move *m = kmalloc(sizeof(*m), GFP_KERNEL);
+
+	if (!m)
+		return -ENOMEM;
+	*m = (struct hinted_move){
+		.region = region,
+		.granule = granule,
+		.tier = tier,
+		.hint_class = hint_class,
+	};
+	INIT_WORK(&m->work, move_work);
+	itme_region_busy_get(region);
+	queue_work(region->inst->fill_wq, &m->work);
 	return 0;
 }

@@ -28,6 +28,7 @@ static u64 nr_chunk_slots(const struct itme_region *region)
 int itme_region_init(struct itme_region *region, u64 bytes)
 {
 	region->bytes = bytes;
+	xa_init_flags(&region->pins, XA_FLAGS_ACCOUNT);
 	region->nr_granules = DIV_ROUND_UP_ULL(bytes, itme_granule_bytes(region->inst));
 	region->chunks = kvcalloc(nr_chunk_slots(region), sizeof(*region->chunks),
 				  GFP_KERNEL | __GFP_NOWARN);
@@ -130,7 +131,7 @@ static void evict_granule(struct itme_region *region, u64 granule, struct itme_g
 	folio_lock(folio);
 	itme_frame_unbind(folio);
 	folio_unlock(folio);
-	itme_granule_absent(g, 0);
+	itme_granule_absent(region, g, 0);
 	atomic_long_dec(&region->resident[tier]);
 	folio->private = NULL;
 	folio_put(folio);
@@ -187,15 +188,6 @@ void itme_region_evict(struct itme_region *region)
 		itme_store_close(region);
 }
 
-static int region_open(struct inode *inode, struct file *file)
-{
-	/* Every region is read-only so far. Access mode 3 is neither reading nor writing. */
-	if ((file->f_mode & FMODE_WRITE) || !(file->f_mode & FMODE_READ))
-		return -EROFS;
-	file->f_mode |= FMODE_CAN_ODIRECT;
-	return 0;
-}
-
 static int region_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	/* No VM_PFNMAP, no VM_MIXEDMAP: ordinary pages that GUP can take. */
@@ -212,13 +204,15 @@ static int region_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct
 }
 
 const struct file_operations itme_region_file_operations = {
-	.open = region_open,
+	.open = itme_opened_open,
+	.release = itme_opened_release,
 	.llseek = generic_file_llseek,
 	.read_iter = itme_read_iter,
 	.splice_read = copy_splice_read,
 	.mmap = region_mmap,
 	.get_unmapped_area = thp_get_unmapped_area,
 	.fsync = noop_fsync,
+	.fadvise = itme_fadvise,
 	.unlocked_ioctl = itme_region_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };

@@ -219,10 +219,12 @@ bool itme_store_wait_unlocked(struct itme_region *region)
  * @region: the region
  * @pos: byte offset inside the region
  * @to: where to; at most to the end of the granule is read
+ * @flags: IOCB_NOWAIT or 0
  *
  * Return: bytes read, more than 0, or an error.
  */
-ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct iov_iter *to)
+ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct iov_iter *to,
+			       int flags)
 {
 	u64 granule_bytes = itme_granule_bytes(region->inst);
 	/* Up to the granule's end even past the region's: blocks are read whole. */
@@ -232,7 +234,7 @@ ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct io
 	ssize_t n;
 
 	iov_iter_truncate(to, most);
-	n = itme_store_submit(region, &iocb, to, pos, 0);
+	n = itme_store_submit(region, &iocb, to, pos, flags);
 	if (count > most)
 		iov_iter_reexpand(to, iov_iter_count(to) + count - most);
 	if (n == 0)

@@ -109,6 +109,43 @@ static ssize_t store_window(struct itme_kobj *k, const struct itme_attr *attr, u
 	return itme_instance_set_window(k->inst, value);
 }
 
+static ssize_t show_inflight(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", frames_to_bytes(k->inst, itme_queue_limit(k->inst)));
+}
+
+static ssize_t store_inflight(struct itme_kobj *k, const struct itme_attr *attr, u64 value)
+{
+	return itme_instance_set_inflight(k->inst, value);
+}
+
+static ssize_t show_pin_limit(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", itme_pin_limit(k->inst));
+}
+
+static ssize_t store_pin_limit(struct itme_kobj *k, const struct itme_attr *attr, u64 value)
+{
+	return itme_pin_set_limit(k->inst, value);
+}
+
+static ssize_t show_pinned(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	unsigned long granules = k->region ? atomic_long_read(&k->region->nr_pinned) :
+					     READ_ONCE(k->inst->nr_pinned);
+
+	return sysfs_emit(buf, "%llu\n", frames_to_bytes(k->inst, granules));
+}
+
+static ssize_t show_queued(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	unsigned long granules = k->region ? atomic_long_read(&k->region->nr_queued) :
+					     READ_ONCE(k->inst->pool[ITME_TIER_DRAM].promised) +
+					     READ_ONCE(k->inst->pool[ITME_TIER_CXL].promised);
+
+	return sysfs_emit(buf, "%llu\n", frames_to_bytes(k->inst, granules));
+}
+
 static ssize_t show_counter(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
 {
 	const struct itme_counters *counters = k->region ? &k->region->counters :
@@ -155,6 +192,10 @@ static ssize_t show_store(struct itme_kobj *k, const struct itme_attr *attr, cha
 
 ATTR(attr_granule, "granule_bytes", 0444, show_granule, NULL, 0);
 ATTR(attr_window, "window_bytes", 0644, show_window, store_window, 0);
+ATTR(attr_inflight, "inflight_bytes", 0644, show_inflight, store_inflight, 0);
+ATTR(attr_pin_limit, "pin_limit_bytes", 0644, show_pin_limit, store_pin_limit, 0);
+ATTR(attr_pinned, "pinned_bytes", 0444, show_pinned, NULL, 0);
+ATTR(attr_queued, "queued_bytes", 0444, show_queued, NULL, 0);
 ATTR(attr_dram, "dram_bytes", 0644, show_budget, store_budget, ITME_TIER_DRAM);
 ATTR(attr_cxl, "cxl_bytes", 0644, show_budget, store_budget, ITME_TIER_CXL);
 ATTR(attr_dram_current, "dram_current_bytes", 0444, show_current, NULL, ITME_TIER_DRAM);
@@ -176,6 +217,10 @@ ITME_COUNTERS(COUNTER_ATTR)
 static struct attribute *instance_attrs[] = {
 	&attr_granule.attr,
 	&attr_window.attr,
+	&attr_inflight.attr,
+	&attr_pin_limit.attr,
+	&attr_pinned.attr,
+	&attr_queued.attr,
 	&attr_dram.attr,
 	&attr_cxl.attr,
 	&attr_dram_current.attr,
@@ -195,6 +240,8 @@ static struct attribute *region_attrs[] = {
 	&attr_store_path.attr,
 	&attr_dram_resident.attr,
 	&attr_cxl_resident.attr,
+	&attr_pinned.attr,
+	&attr_queued.attr,
 	ITME_COUNTERS(COUNTER_LIST)
 	NULL,
 };

@@ -12,6 +12,11 @@
  *
  * While the CXL tier has free frames, what leaves the window moves there and
  * settles; nothing is dropped until both tiers are full.
+ *
+ * What a hint has fetched ahead waits on a list of its own until it is touched,
+ * and then passes through the window like a newcomer. What a hint may take
+ * depends on how sure it is, see enum itme_taker. What is pinned is on no list
+ * that a victim comes from.
  */
 #include <linux/random.h>
 #include "itme.h"
@@ -35,12 +40,11 @@ enum itme_tier itme_victim_top_tier(const struct itme_instance *inst)
 	return READ_ONCE(inst->pool[ITME_TIER_DRAM].target) ? ITME_TIER_DRAM : ITME_TIER_CXL;
 }
 
-static void settle_locked(struct itme_instance *inst, struct folio *folio, enum itme_tier tier)
+static struct itme_granule *granule_of(const struct folio *folio)
 {
-	lockdep_assert_held(&inst->frame_lock);
-	list_add_tail(&folio->lru, &inst->pool[tier].settled);
-	folio->private = (void *)ITME_LIST_SETTLED;
-	inst->pool[tier].nr_settled++;
+	struct itme_region *region = itme_region_of(folio->mapping->host);
+
+	return itme_region_granule(region, folio->index >> itme_granule_order(region->inst));
 }
 
 static void unlist_locked(struct itme_instance *inst, struct folio *folio, enum itme_tier tier)
@@ -48,10 +52,49 @@ static void unlist_locked(struct itme_instance *inst, struct folio *folio, enum 
 	lockdep_assert_held(&inst->frame_lock);
 	if (folio->private == (void *)ITME_LIST_WINDOW)
 		inst->nr_window--;
-	else
+	else if (folio->private == (void *)ITME_LIST_SETTLED)
 		inst->pool[tier].nr_settled--;
 	list_del_init(&folio->lru);
 	folio->private = (void *)ITME_LIST_NONE;
+}
+
+/*
+ * Put a resident's frame on @list, or where its granule's flags say. They may
+ * change behind our back: who changes them calls itme_victim_relist() after.
+ */
+static void list_locked(struct itme_instance *inst, struct folio *folio, enum itme_tier tier,
+			enum itme_list list)
+{
+	struct itme_pool *pool = &inst->pool[tier];
+	u16 flags = READ_ONCE(granule_of(folio)->flags);
+
+	lockdep_assert_held(&inst->frame_lock);
+	if (flags & ITME_GRANULE_PINNED)
+		list = ITME_LIST_PINNED;
+	else if (flags & ITME_GRANULE_AHEAD)
+		list = ITME_LIST_AHEAD;
+	else if (list == ITME_LIST_WINDOW && tier != itme_victim_top_tier(inst))
+		list = ITME_LIST_SETTLED;
+	folio->private = (void *)list;
+	switch (list) {
+	case ITME_LIST_PINNED:
+		list_add_tail(&folio->lru, &pool->pinned);
+		break;
+	case ITME_LIST_AHEAD:
+		list_add_tail(&folio->lru, &pool->ahead);
+		break;
+	case ITME_LIST_WINDOW:
+		list_add_tail(&folio->lru, &inst->window);
+		inst->nr_window++;
+		break;
+	default:
+		if (flags & ITME_GRANULE_NOREUSE)
+			list_add(&folio->lru, &pool->settled);
+		else
+			list_add_tail(&folio->lru, &pool->settled);
+		pool->nr_settled++;
+		break;
+	}
 }
 
 static void settle_oldest_of_window(struct itme_instance *inst, enum itme_tier tier)
@@ -59,7 +102,13 @@ static void settle_oldest_of_window(struct itme_instance *inst, enum itme_tier t
 	struct folio *folio = list_first_entry(&inst->window, struct folio, lru);
 
 	unlist_locked(inst, folio, tier);
-	settle_locked(inst, folio, tier);
+	list_locked(inst, folio, tier, ITME_LIST_SETTLED);
+}
+
+static void settle_surplus_of_window(struct itme_instance *inst)
+{
+	while (inst->nr_window > inst->window_frames)
+		settle_oldest_of_window(inst, itme_victim_top_tier(inst));
 }
 
 /**
@@ -76,7 +125,7 @@ void itme_victim_settle_window(struct itme_instance *inst)
 /**
  * itme_victim_admit - put a frame that a demand fill has filled into the window
  * @inst: the instance
- * @folio: a frame of the top tier from itme_victim_obtain(), bound, RESIDENT
+ * @folio: a frame from itme_victim_obtain(), bound, RESIDENT
  * @tier: the frame's tier
  */
 void itme_victim_admit(struct itme_instance *inst, struct folio *folio, enum itme_tier tier)
@@ -85,31 +134,52 @@ void itme_victim_admit(struct itme_instance *inst, struct folio *folio, enum itm
 
 	spin_lock_irqsave(&inst->frame_lock, flags);
 	inst->nr_inflight--;
-	if (tier != itme_victim_top_tier(inst)) { /* the budgets changed meanwhile */
-		settle_locked(inst, folio, tier);
-	} else {
-		list_add_tail(&folio->lru, &inst->window);
-		folio->private = (void *)ITME_LIST_WINDOW;
-		inst->nr_window++;
-		while (inst->nr_window > inst->window_frames)
-			settle_oldest_of_window(inst, tier);
-	}
+	list_locked(inst, folio, tier, ITME_LIST_WINDOW);
+	settle_surplus_of_window(inst);
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
 	wake_up_all(&inst->frame_wait);
 }
 
 /**
- * itme_victim_settle - put a frame among the settled residents of its tier
+ * itme_victim_list - put the frame of a resident on the list that it belongs to
  * @inst: the instance
  * @folio: a frame that the caller owns, bound, RESIDENT
  * @tier: the frame's tier
+ * @list: ITME_LIST_WINDOW for a newcomer, else ITME_LIST_SETTLED
  */
-void itme_victim_settle(struct itme_instance *inst, struct folio *folio, enum itme_tier tier)
+void itme_victim_list(struct itme_instance *inst, struct folio *folio, enum itme_tier tier,
+		      enum itme_list list)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&inst->frame_lock, flags);
-	settle_locked(inst, folio, tier);
+	list_locked(inst, folio, tier, list);
+	settle_surplus_of_window(inst);
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+	wake_up_all(&inst->frame_wait);
+}
+
+/**
+ * itme_victim_relist - the granule's flags have changed: its frame may belong elsewhere
+ * @inst: the instance
+ * @folio: its frame, referenced or locked by the caller
+ * @tier: the frame's tier
+ *
+ * What comes off the list of the pinned or of those fetched ahead is a newcomer.
+ */
+void itme_victim_relist(struct itme_instance *inst, struct folio *folio, enum itme_tier tier)
+{
+	enum itme_list list;
+	unsigned long flags;
+
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	list = (enum itme_list)(unsigned long)folio->private;
+	if (list != ITME_LIST_NONE && list != ITME_LIST_FREE) { /* else its owner lists it */
+		unlist_locked(inst, folio, tier);
+		list_locked(inst, folio, tier,
+			    list == ITME_LIST_SETTLED ? ITME_LIST_SETTLED : ITME_LIST_WINDOW);
+		settle_surplus_of_window(inst);
+	}
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
 	wake_up_all(&inst->frame_wait);
 }
@@ -134,13 +204,42 @@ struct folio *itme_victim_take_granule(struct itme_instance *inst, struct itme_g
 	if (!folio)
 		return NULL;
 	spin_lock_irqsave(&inst->frame_lock, flags);
-	listed = folio->private == (void *)ITME_LIST_WINDOW ||
-		 folio->private == (void *)ITME_LIST_SETTLED;
+	listed = folio->private != (void *)ITME_LIST_NONE &&
+		 folio->private != (void *)ITME_LIST_FREE;
 	if (listed)
 		unlist_locked(inst, folio, *tier);
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
 	folio_put(folio);
 	return listed ? folio : NULL;
+}
+
+static bool take_or_gone(struct itme_instance *inst, struct itme_granule *g,
+			 enum itme_tier *tier, struct folio **folio)
+{
+	*folio = itme_victim_take_granule(inst, g, tier);
+	return *folio || READ_ONCE(g->state) == ITME_ABSENT;
+}
+
+/**
+ * itme_victim_await_granule - itme_victim_take_granule(), when its owner lets go
+ * @inst: the instance
+ * @g: the granule
+ * @tier: (out) the frame's tier
+ *
+ * Waits up to ITME_OWNER_TIMEOUT for the end of a fill or a move.
+ *
+ * Return: the frame, or NULL where the granule is absent or stays somebody else's.
+ */
+struct folio *itme_victim_await_granule(struct itme_instance *inst, struct itme_granule *g,
+					enum itme_tier *tier)
+{
+	struct folio *folio;
+
+	if (!take_or_gone(inst, g, tier, &folio))
+		wait_event_killable_timeout(inst->frame_wait,
+					    take_or_gone(inst, g, tier, &folio),
+					    ITME_OWNER_TIMEOUT);
+	return folio;
 }
 
 static struct folio *oldest(struct list_head *list)
@@ -163,37 +262,85 @@ static struct folio *renewal_victim(struct itme_instance *inst, enum itme_tier *
 	return oldest(&inst->pool[*tier].settled);
 }
 
+/* Newcomers of the top tier: by the rule above. */
+static struct folio *newcomer_victim(struct itme_instance *inst, enum itme_tier *tier,
+				     enum itme_taker taker)
+{
+	enum itme_tier top = *tier;
+	bool full = !inst->pool[ITME_TIER_CXL].nr_free || top == ITME_TIER_CXL;
+	struct folio *folio = NULL;
+
+	if (taker == ITME_TAKER_DEMAND && full && get_random_u32_below(ITME_VICTIM_RENEWAL) == 0)
+		folio = renewal_victim(inst, tier);
+	if (folio) {
+		if (*tier == top)
+			settle_oldest_of_window(inst, top);
+		return folio;
+	}
+	/* The window keeps its size; frames being filled are part of it. */
+	if (inst->nr_window + inst->nr_inflight > inst->window_frames)
+		folio = oldest(&inst->window);
+	return folio;
+}
+
+/*
+ * What the window has been read past; the newest may be what is being read. All
+ * that is in the window has been touched.
+ */
+static struct folio *read_past(struct itme_instance *inst, enum itme_tier tier)
+{
+	if (tier != itme_victim_top_tier(inst) || inst->nr_window < 2)
+		return NULL;
+	return oldest(&inst->window);
+}
+
+/* Fetched ahead long ago: nobody may be coming for it. */
+static struct folio *stale(struct itme_pool *pool)
+{
+	struct folio *folio = oldest(&pool->ahead);
+
+	if (folio && itme_ticks() - READ_ONCE(granule_of(folio)->stamp) < ITME_AHEAD_GRACE)
+		return NULL;
+	return folio;
+}
+
+static struct folio *choose(struct itme_instance *inst, enum itme_tier *tier,
+			    enum itme_taker taker)
+{
+	struct itme_pool *pool = &inst->pool[*tier];
+	enum itme_tier top = itme_victim_top_tier(inst);
+	struct folio *folio = NULL;
+
+	switch (taker) {
+	case ITME_TAKER_HINT_MAYBE:
+		return NULL;
+	case ITME_TAKER_HINT_LIKELY:
+		return read_past(inst, *tier);
+	case ITME_TAKER_HINT_EXACT:
+		return read_past(inst, *tier) ?: oldest(&pool->settled) ?: stale(pool);
+	default:
+		if (*tier == top && inst->nr_window)
+			folio = newcomer_victim(inst, tier, taker);
+		if (!folio)
+			folio = oldest(&pool->settled);
+		if (!folio && *tier == top)
+			folio = oldest(&inst->window);
+		return folio ?: oldest(&pool->ahead);
+	}
+}
+
 /*
  * Choose a victim of *@tier and own it. For a renewal *@tier may become the
  * other tier: its frame then makes room for what leaves the window.
  */
-static bool take_victim(struct itme_instance *inst, enum itme_tier *tier, bool for_fill,
-			struct victim *v)
+static bool take_victim(struct itme_instance *inst, enum itme_tier *tier,
+			enum itme_taker taker, struct victim *v)
 {
-	struct itme_pool *pool = &inst->pool[*tier];
-	struct folio *folio = NULL;
-	enum itme_tier top;
+	struct folio *folio;
 	unsigned long flags;
 
 	spin_lock_irqsave(&inst->frame_lock, flags);
-	top = itme_victim_top_tier(inst);
-	if (*tier == top && inst->nr_window) {
-		bool full = !inst->pool[ITME_TIER_CXL].nr_free || top == ITME_TIER_CXL;
-		bool renew = for_fill && full &&
-			     get_random_u32_below(ITME_VICTIM_RENEWAL) == 0;
-
-		if (renew)
-			folio = renewal_victim(inst, tier);
-		if (folio && *tier == top)
-			settle_oldest_of_window(inst, top);
-		/* The window keeps its size; frames being filled are part of it. */
-		if (!folio && inst->nr_window + inst->nr_inflight > inst->window_frames)
-			folio = oldest(&inst->window);
-	}
-	if (!folio)
-		folio = oldest(&pool->settled);
-	if (!folio && *tier == top)
-		folio = oldest(&inst->window);
+	folio = choose(inst, tier, taker);
 	if (folio) {
 		v->folio = folio;
 		v->region = itme_region_of(folio->mapping->host);
@@ -206,6 +353,76 @@ static bool take_victim(struct itme_instance *inst, enum itme_tier *tier, bool f
 	return folio;
 }
 
+/**
+ * itme_victim_taker - what a hint may take from others
+ * @hint_class: its class
+ *
+ * Return: ITME_TAKER_HINT_*.
+ */
+enum itme_taker itme_victim_taker(enum itme_hint_class hint_class)
+{
+	switch (hint_class) {
+	case ITME_CLASS_EXACT:
+		return ITME_TAKER_HINT_EXACT;
+	case ITME_CLASS_LIKELY:
+		return ITME_TAKER_HINT_LIKELY;
+	default:
+		return ITME_TAKER_HINT_MAYBE;
+	}
+}
+
+/**
+ * itme_victim_promise - promise a hint a frame, if it could have one now
+ * @inst: the instance
+ * @tier: ITME_TIER_DRAM or ITME_TIER_CXL
+ * @taker: ITME_TAKER_HINT_*
+ *
+ * Between promise and fill a demand fill may take the frame all the same.
+ *
+ * Return: whether it is promised; itme_victim_unpromise() ends it.
+ */
+bool itme_victim_promise(struct itme_instance *inst, enum itme_tier tier, enum itme_taker taker)
+{
+	struct itme_pool *pool = &inst->pool[tier];
+	unsigned long flags, room;
+	bool promised;
+
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	room = pool->nr_free;
+	if (taker >= ITME_TAKER_HINT_LIKELY && tier == itme_victim_top_tier(inst) &&
+	    inst->nr_window)
+		room += inst->nr_window - 1;
+	if (taker >= ITME_TAKER_HINT_EXACT) {
+		struct folio *folio;
+
+		while (pool->promised >= room + pool->nr_settled && (folio = stale(pool))) {
+			unlist_locked(inst, folio, tier);
+			list_add(&folio->lru, &pool->settled);
+			folio->private = (void *)ITME_LIST_SETTLED;
+			pool->nr_settled++;
+		}
+		room += pool->nr_settled;
+	}
+	promised = pool->promised < room;
+	pool->promised += promised;
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+	return promised;
+}
+
+/**
+ * itme_victim_unpromise - end a promise
+ * @inst: the instance
+ * @tier: its tier
+ */
+void itme_victim_unpromise(struct itme_instance *inst, enum itme_tier tier)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	inst->pool[tier].promised--;
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+}
+
 /* Move a DRAM victim to a free CXL frame. -ENOSPC where there is none. */
 static int demote(struct itme_instance *inst, struct victim *v)
 {
@@ -214,11 +431,11 @@ static int demote(struct itme_instance *inst, struct victim *v)
 
 	if (!to)
 		return -ENOSPC;
-	err = itme_migrate_move(v->region, v->granule, v->folio, to, ITME_TIER_CXL, false);
+	err = itme_migrate_move(v->region, v->granule, v->folio, to, ITME_TIER_CXL, false, 0);
 	if (err)
 		itme_frame_put(inst, ITME_TIER_CXL, to);
 	else
-		itme_victim_settle(inst, to, ITME_TIER_CXL);
+		itme_victim_list(inst, to, ITME_TIER_CXL, ITME_LIST_SETTLED);
 	return err;
 }
 
@@ -226,36 +443,41 @@ static int demote(struct itme_instance *inst, struct victim *v)
  * itme_victim_reclaim - free a frame of a tier by moving or dropping a resident
  * @inst: the instance
  * @tier: ITME_TIER_DRAM or ITME_TIER_CXL
- * @for_fill: the frame is for a demand fill; the renewal rule applies
+ * @taker: whom it is for
  *
  * Return: an unbound frame that the caller owns, or NULL where no resident of
  * the tier can go now. Process context, no lock held.
  */
 struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tier,
-				  bool for_fill)
+				  enum itme_taker taker)
 {
-	unsigned long tries = READ_ONCE(inst->nr_window) +
-			      READ_ONCE(inst->pool[tier].nr_settled) + 1;
+	/* No frame twice: those that cannot go are put behind the others. */
+	unsigned long tries = READ_ONCE(inst->pool[tier].held) + 1;
 
 	while (tries--) {
 		enum itme_tier from = tier;
 		struct victim v;
 		int err;
 
-		if (!take_victim(inst, &from, for_fill, &v))
+		if (!take_victim(inst, &from, taker, &v))
 			return NULL;
 		err = from == ITME_TIER_DRAM ? demote(inst, &v) : -ENOSPC;
 		if (err == -ENOSPC)
 			err = itme_migrate_drop(v.region, v.granule, v.folio, false);
+		if (err == -EHWPOISON) { /* both gone, the frame is retired */
+			itme_region_busy_put(v.region);
+			continue;
+		}
 		if (err) /* behind the others; also out of the window, so as not to block it */
-			itme_victim_settle(inst, v.folio, from);
+			itme_victim_list(inst, v.folio, from, ITME_LIST_SETTLED);
 		itme_region_busy_put(v.region);
 		if (err)
 			continue;
 		if (from == tier)
 			return v.folio;
 		itme_frame_put(inst, from, v.folio);
-		for_fill = false; /* one renewal is enough */
+		if (taker == ITME_TAKER_DEMAND)
+			taker = ITME_TAKER_BUDGET; /* one renewal is enough */
 	}
 	return NULL;
 }
@@ -267,12 +489,23 @@ static bool is_surplus(struct itme_instance *inst, enum itme_tier tier)
 	return READ_ONCE(pool->held) > READ_ONCE(pool->target);
 }
 
-static struct folio *find_frame(struct itme_instance *inst, enum itme_tier tier)
+/**
+ * itme_victim_obtain_now - get a frame of a tier, or not
+ * @inst: the instance
+ * @tier: ITME_TIER_DRAM or ITME_TIER_CXL
+ * @taker: whom it is for
+ *
+ * Waits for nothing but the copy where a victim moves to the other tier.
+ *
+ * Return: an unbound frame that the caller owns, or NULL.
+ */
+struct folio *itme_victim_obtain_now(struct itme_instance *inst, enum itme_tier tier,
+				     enum itme_taker taker)
 {
 	struct folio *folio = itme_frame_pop(inst, tier);
 
 	while (!folio) {
-		folio = itme_victim_reclaim(inst, tier, true);
+		folio = itme_victim_reclaim(inst, tier, taker);
 		if (!folio)
 			return NULL;
 		if (!is_surplus(inst, tier))
@@ -310,10 +543,10 @@ struct folio *itme_victim_obtain(struct itme_instance *inst, enum itme_tier *tie
 	add_inflight(inst, 1); /* first, so that fills side by side respect the window */
 	for (;;) {
 		*tier = itme_victim_top_tier(inst);
-		folio = find_frame(inst, *tier);
+		folio = itme_victim_obtain_now(inst, *tier, ITME_TAKER_DEMAND);
 		if (!folio && *tier == ITME_TIER_DRAM) {
 			*tier = ITME_TIER_CXL;
-			folio = find_frame(inst, *tier);
+			folio = itme_victim_obtain_now(inst, *tier, ITME_TAKER_DEMAND);
 		}
 		if (folio)
 			return folio;
@@ -330,11 +563,12 @@ struct folio *itme_victim_obtain(struct itme_instance *inst, enum itme_tier *tie
 /**
  * itme_victim_abandon - give back a frame whose demand fill failed
  * @inst: the instance
- * @folio: a frame from itme_victim_obtain(), unbound
+ * @folio: a frame from itme_victim_obtain(), unbound; NULL where it is retired
  * @tier: the frame's tier
  */
 void itme_victim_abandon(struct itme_instance *inst, struct folio *folio, enum itme_tier tier)
 {
 	add_inflight(inst, -1);
-	itme_frame_put(inst, tier, folio);
+	if (folio)
+		itme_frame_put(inst, tier, folio);
 }

@@ -18,8 +18,8 @@
  * newer than the caller takes the missing tail as zero; a module that is older
  * refuses a tail that is not zero. Numbers never change their meaning.
  *
- * INFO and ATTACH are issued on the root directory of a mount, HINT, RESIDENCY
- * and STAT on an open region; INFO works on both.
+ * INFO and ATTACH are issued on the root directory of a mount, HINT, WAIT,
+ * RESIDENCY and STAT on an open region; INFO works on both.
  *
  * Errors common to all commands:
  *
@@ -31,7 +31,7 @@
  *    that this module version does not carry out (see &struct itme_info).
  *  - ENOTTY: an unknown command, or one that does not belong to this file.
  *  - EPERM: the caller lacks the privilege that the command names.
- *  - EINTR: a fatal signal ended a wait.
+ *  - EINTR: a signal ended a wait.
  *  - ENOMEM: no memory to describe what was asked for.
  */
 
@@ -64,8 +64,12 @@ enum itme_tier {
  * @version: (out) module version, 16 bits major, 16 bits minor
  * @hint_max: (out) most entries that one HINT takes
  * @hint_ops: (out) bit 1 << op for each &enum itme_hint_op that is carried out
- * @__reserved: zero
+ * @hint_classes: (out) bit 1 << class for each &enum itme_hint_class that is known
  * @instance: (out) name of the instance as in /sys/fs/itme, NUL-terminated
+ * @inflight_bytes: (out) most bytes that hints have under way at a time
+ * @pin_limit_bytes: (out) most bytes that pins keep, of all users together
+ * @queue_max: (out) most entries of HINTs that an open file has outstanding
+ * @cookie_max: (out) most completed cookies that an open file is remembered by WAIT
  */
 struct itme_info {
 	__u32 size;
@@ -78,8 +82,12 @@ struct itme_info {
 	__u32 version;
 	__u32 hint_max;
 	__u32 hint_ops;
-	__u32 __reserved;
+	__u32 hint_classes;
 	char instance[32];
+	__aligned_u64 inflight_bytes;
+	__aligned_u64 pin_limit_bytes;
+	__u32 queue_max;
+	__u32 cookie_max;
 };
 
 /** define ITME_IOC_INFO - read &struct itme_info; no privilege needed */
@@ -87,8 +95,10 @@ struct itme_info {
 
 /** define ITME_FEATURE_READ_ONLY - regions can be attached read-only */
 #define ITME_FEATURE_READ_ONLY (1ULL << 0)
-/** define ITME_FEATURE_HINT - ITME_IOC_HINT is there, and completes before it returns */
+/** define ITME_FEATURE_HINT - ITME_IOC_HINT queues, ITME_IOC_WAIT waits */
 #define ITME_FEATURE_HINT (1ULL << 1)
+/** define ITME_FEATURE_FADVISE - posix_fadvise(2) and madvise(2) are hints */
+#define ITME_FEATURE_FADVISE (1ULL << 2)
 
 /** define ITME_NAME_MAX - longest region name in bytes, without the NUL */
 #define ITME_NAME_MAX 255
@@ -146,34 +156,95 @@ struct itme_attach {
  * enum itme_hint_op - what a hint asks for
  * @ITME_HINT_PREFETCH: bring the range to &itme_hint.tier, from the store or
  *	from the other tier
- * @ITME_HINT_RELEASE: drop the range from memory
+ * @ITME_HINT_RELEASE: drop the range from memory; complete when HINT returns
+ * @ITME_HINT_PIN: bring the range to &itme_hint.tier and keep it there, until
+ *	UNPIN or the file is closed
+ * @ITME_HINT_UNPIN: undo this open file's PIN of the range; complete when HINT
+ *	returns
+ * @ITME_HINT_WATCH: report the next access to each granule of the range by the
+ *	tracepoint itme:touch, once; complete when HINT returns
+ * @ITME_HINT_CANCEL: forget this open file's outstanding hints of
+ *	&itme_hint.cookie, or, where that is zero, what they and its watches have in
+ *	the range; reads under way end as they will. Complete when HINT returns
  *
  * Zero is no operation, so that an unset entry is caught.
  */
 enum itme_hint_op {
 	ITME_HINT_PREFETCH = 1,
 	ITME_HINT_RELEASE = 2,
+	ITME_HINT_PIN = 3,
+	ITME_HINT_UNPIN = 4,
+	ITME_HINT_WATCH = 5,
+	ITME_HINT_CANCEL = 6,
 };
+
+/**
+ * enum itme_hint_class - how sure a PREFETCH or a PIN is that the range is needed
+ * @ITME_CLASS_EXACT: it will be read. Goes before the others, and takes the
+ *	frame of any resident that is neither pinned nor waiting for its first use
+ * @ITME_CLASS_LIKELY: predicted. Takes free frames and those that the window
+ *	has been read past
+ * @ITME_CLASS_MAYBE: perhaps, as whole-file WILLNEED. Takes free frames only
+ *
+ * A better class goes first; inside a class the earlier deadline, and then the
+ * order of submission.
+ */
+enum itme_hint_class {
+	ITME_CLASS_EXACT = 1,
+	ITME_CLASS_LIKELY = 2,
+	ITME_CLASS_MAYBE = 3,
+};
+
+/** define ITME_HINT_FORCE - RELEASE what pins keep too; needs CAP_SYS_ADMIN */
+#define ITME_HINT_FORCE (1U << 0)
 
 /**
  * struct itme_hint - one entry of a HINT vector
  * @op: (in) &enum itme_hint_op
- * @tier: (in) for PREFETCH: ITME_TIER_DRAM or ITME_TIER_CXL; else zero
+ * @flags: (in) ITME_HINT_FORCE for RELEASE; else zero
+ * @hint_class: (in) &enum itme_hint_class for PREFETCH and PIN; else zero
+ * @tier: (in) for PREFETCH: ITME_TIER_DRAM or ITME_TIER_CXL; for PIN also zero:
+ *	where it is, or the fastest tier; else zero
  * @offset: (in) first byte; rounded down to a granule
  * @length: (in) bytes, at least 1; rounded up to a granule; a range that ends
- *	past the region's end is refused with EINVAL
- * @accepted_bytes: (out) bytes moved as asked
- * @resident_bytes: (out) bytes that were where they should be already
- * @clipped_bytes: (out) bytes left alone because the budget has no room
- * @refused_bytes: (out) bytes that could not be moved: held, or the store failed
+ *	past the region's end is refused with EINVAL. For CANCEL by cookie both are zero
+ * @deadline_ns: (in) for PREFETCH and PIN: CLOCK_MONOTONIC time after which it need
+ *	not begin any more: what is left of it then expires. Zero: none
+ * @cookie: (in) for PREFETCH and PIN: a number of the caller's choice by which WAIT
+ *	and CANCEL name it; several entries may share one. Zero: none
+ * @accepted_bytes: (out) PREFETCH and PIN: bytes that are queued, or on their way
+ *	already; for PIN these and @resident_bytes are pinned. RELEASE, UNPIN, WATCH,
+ *	CANCEL: bytes done as asked
+ * @resident_bytes: (out) bytes that were as they should be already
+ * @clipped_bytes: (out) bytes left alone because the budget, or the limit of
+ *	pins, has no room
+ * @refused_bytes: (out) bytes that cannot be moved: held, or kept by a pin
  * @error: (out) 0 or a negative errno for this entry
  * @__reserved: zero
+ *
+ * The four sums add up to the whole granules of the range, the last one counted
+ * up to the region's end; where @error is set they say how far it came.
+ *
+ * Errors of an entry:
+ *
+ *  - EINVAL: a field outside its range, or not zero where @op has no use for it.
+ *  - EOPNOTSUPP: an @op, a @hint_class or a bit of @flags that is not known.
+ *  - EPERM: ITME_HINT_FORCE without CAP_SYS_ADMIN.
+ *  - EAGAIN: &itme_info.queue_max entries of this open file are outstanding; wait
+ *    for some, or cancel them.
+ *  - EBUSY: some of the range is in @refused_bytes.
+ *  - ENOENT: CANCEL of a cookie that has nothing outstanding.
+ *  - ENOMEM.
  */
 struct itme_hint {
 	__u32 op;
+	__u32 flags;
+	__u32 hint_class;
 	__u32 tier;
 	__aligned_u64 offset;
 	__aligned_u64 length;
+	__aligned_u64 deadline_ns;
+	__aligned_u64 cookie;
 	__aligned_u64 accepted_bytes;
 	__aligned_u64 resident_bytes;
 	__aligned_u64 clipped_bytes;
@@ -182,24 +253,30 @@ struct itme_hint {
 	__u32 __reserved;
 };
 
+/** define ITME_HINT_VEC_EVENTFD - &itme_hint_vec.eventfd is given */
+#define ITME_HINT_VEC_EVENTFD (1U << 0)
+
 /**
- * struct itme_hint_vec - ITME_IOC_HINT: carry out a vector of hints
+ * struct itme_hint_vec - ITME_IOC_HINT: submit a vector of hints
  * @size: (in) sizeof(struct itme_hint_vec)
- * @flags: (in) zero
+ * @flags: (in) bits ITME_HINT_VEC_*
  * @entries: (in) address of @count &struct itme_hint
  * @count: (in) entries, 1 to &itme_info.hint_max
  * @entry_size: (in) sizeof(struct itme_hint)
  * @done: (out) entries whose results were written
- * @__reserved: zero
+ * @eventfd: (in) with ITME_HINT_VEC_EVENTFD: an eventfd(2), to which 1 is added
+ *	whenever a cookie of this vector completes, perhaps before the call returns
  *
  * Needs the region open for reading. A bad entry gets its error in
- * &itme_hint.error and the others are carried out. The call returns when the
- * last entry is complete. Hints never change data.
+ * &itme_hint.error and the others are carried out. PREFETCH and PIN never wait
+ * for the store or for a frame. Hints never change data; the same hint again
+ * costs nothing but its look-up. They belong to the open file: closing it
+ * cancels what is outstanding, and drops its pins and watches.
  *
  * Errors beside the common ones:
  *
- *  - EINVAL: @count is zero or above the limit.
- *  - ETIMEDOUT: the store did not answer in 120 s.
+ *  - EINVAL: @count is zero or above the limit, or @entry_size is not as said.
+ *  - EBADF: @eventfd is no descriptor; EINVAL: it is no eventfd.
  */
 struct itme_hint_vec {
 	__u32 size;
@@ -208,15 +285,61 @@ struct itme_hint_vec {
 	__u32 count;
 	__u32 entry_size;
 	__u32 done;
-	__u32 __reserved;
+	__s32 eventfd;
 };
 
-/** define ITME_IOC_HINT - carry out hints, &struct itme_hint_vec */
+/** define ITME_IOC_HINT - submit hints, &struct itme_hint_vec */
 #define ITME_IOC_HINT _IO(ITME_IOC_TYPE, 0x82)
+
+/** define ITME_WAIT_COOKIE - wait for &itme_wait.cookie */
+#define ITME_WAIT_COOKIE (1U << 0)
+/** define ITME_WAIT_RANGE - wait for a range, whoever has hinted it */
+#define ITME_WAIT_RANGE (1U << 1)
+
+/**
+ * struct itme_wait - ITME_IOC_WAIT: wait for hints to complete
+ * @size: (in) sizeof(struct itme_wait)
+ * @flags: (in) ITME_WAIT_COOKIE or ITME_WAIT_RANGE
+ * @cookie: (in) of this open file; else zero
+ * @offset: (in) first byte of the range; else zero
+ * @length: (in) bytes of the range, at least 1; else zero
+ * @timeout_ns: (in) longest wait: 0 looks only, ~0 waits without an end
+ * @ready_bytes: (out) bytes that are in memory
+ * @failed_bytes: (out) bytes that the store could not give
+ * @expired_bytes: (out) bytes whose deadline had passed; of a cookie only
+ * @lost_bytes: (out) the others: dropped again, cancelled, or without a frame
+ *
+ * A cookie completes when nothing that was accepted under it is queued or under
+ * way. What came of it is told once: the cookie is forgotten then, and also when
+ * &itme_info.cookie_max younger ones have completed.
+ * A range is complete when none of its granules is queued or under way.
+ *
+ * Errors beside the common ones:
+ *
+ *  - EINVAL: not one of the two flags, a zero cookie, or a field that is not zero
+ *    where the flag has no use for it.
+ *  - ENOENT: a cookie that was never given, or is forgotten.
+ *  - ETIMEDOUT: not complete yet; the sums are zero.
+ */
+struct itme_wait {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 cookie;
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__aligned_u64 timeout_ns;
+	__aligned_u64 ready_bytes;
+	__aligned_u64 failed_bytes;
+	__aligned_u64 expired_bytes;
+	__aligned_u64 lost_bytes;
+};
+
+/** define ITME_IOC_WAIT - wait for hints, &struct itme_wait */
+#define ITME_IOC_WAIT _IO(ITME_IOC_TYPE, 0x85)
 
 /** define ITME_RESIDENCY_TIER_MASK - bits of a residency byte with &enum itme_tier */
 #define ITME_RESIDENCY_TIER_MASK 0x03
-/** define ITME_RESIDENCY_BUSY - a fill or a move is under way */
+/** define ITME_RESIDENCY_BUSY - a fill or a move is queued or under way */
 #define ITME_RESIDENCY_BUSY 0x04
 /** define ITME_RESIDENCY_DIRTY - not yet written back (no read-only region has it) */
 #define ITME_RESIDENCY_DIRTY 0x08
@@ -260,18 +383,34 @@ struct itme_residency {
  * @region_bytes: (out) size of the region
  * @dram_bytes: (out) bytes of frames resident in DRAM now
  * @cxl_bytes: (out) bytes of frames resident in CXL memory now
+ * @metadata_bytes: (out) memory used to describe the region's granules
+ * @queued_bytes: (out) bytes of granules that hints have queued now
+ * @pinned_bytes: (out) bytes of granules that are pinned now
  * @fault_count: (out) page faults that reached the module and were served
- * @miss_count: (out) faults and reads that had to wait for the store
- * @fill_count: (out) granules read from the store
- * @fill_bytes: (out) bytes read from the store
+ * @miss_count: (out) faults and reads that had to wait for the store, where nothing
+ *	had been hinted
+ * @late_count: (out) faults and reads that had to wait although it had been hinted
+ * @touch_count: (out) first accesses to watched granules
+ * @fill_count: (out) granules read from the store, on demand and ahead
+ * @fill_bytes: (out) bytes read from the store, on demand and ahead
+ * @prefetch_bytes: (out) the part of @fill_bytes that was read ahead, for hints
+ * @useful_bytes: (out) bytes read ahead and then touched
+ * @wasted_bytes: (out) bytes read ahead and dropped before anything touched them
  * @direct_bytes: (out) bytes of O_DIRECT reads passed straight to the store
  * @error_count: (out) fills that failed
  * @demote_bytes: (out) bytes moved from DRAM to CXL memory
  * @promote_bytes: (out) bytes moved from CXL memory to DRAM
  * @evict_bytes: (out) bytes dropped from memory
  * @held_count: (out) moves and evictions given up because the frame was held
- * @expired_count: (out) demand waits that ended without a frame or an answer
- * @metadata_bytes: (out) memory used to describe the region's granules
+ * @timeout_count: (out) demand waits that ended without a frame or an answer
+ * @accepted_bytes: (out) bytes that hints have queued since
+ * @clipped_bytes: (out) bytes of hints for which there was no room
+ * @refused_bytes: (out) bytes of hints that could not be moved
+ * @expired_bytes: (out) bytes of hints whose deadline had passed
+ * @cancelled_bytes: (out) bytes of hints that were cancelled
+ * @degraded_bytes: (out) bytes that lost their pin or got it in a slower tier, for
+ *	want of room
+ * @retired_bytes: (out) bytes of frames taken out of use because of poison
  */
 struct itme_stat {
 	__u32 size;
@@ -279,18 +418,32 @@ struct itme_stat {
 	__aligned_u64 region_bytes;
 	__aligned_u64 dram_bytes;
 	__aligned_u64 cxl_bytes;
+	__aligned_u64 metadata_bytes;
+	__aligned_u64 queued_bytes;
+	__aligned_u64 pinned_bytes;
 	__aligned_u64 fault_count;
 	__aligned_u64 miss_count;
+	__aligned_u64 late_count;
+	__aligned_u64 touch_count;
 	__aligned_u64 fill_count;
 	__aligned_u64 fill_bytes;
+	__aligned_u64 prefetch_bytes;
+	__aligned_u64 useful_bytes;
+	__aligned_u64 wasted_bytes;
 	__aligned_u64 direct_bytes;
 	__aligned_u64 error_count;
 	__aligned_u64 demote_bytes;
 	__aligned_u64 promote_bytes;
 	__aligned_u64 evict_bytes;
 	__aligned_u64 held_count;
-	__aligned_u64 expired_count;
-	__aligned_u64 metadata_bytes;
+	__aligned_u64 timeout_count;
+	__aligned_u64 accepted_bytes;
+	__aligned_u64 clipped_bytes;
+	__aligned_u64 refused_bytes;
+	__aligned_u64 expired_bytes;
+	__aligned_u64 cancelled_bytes;
+	__aligned_u64 degraded_bytes;
+	__aligned_u64 retired_bytes;
 };
 
 /** define ITME_IOC_STAT - read &struct itme_stat */

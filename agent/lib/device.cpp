@@ -32,11 +32,13 @@ struct Name {
 constexpr Name features[] = {
 	{ITME_FEATURE_READ_ONLY, "read-only"},
 	{ITME_FEATURE_HINT, "hint"},
+	{ITME_FEATURE_FADVISE, "fadvise"},
 };
 
 constexpr Name hint_ops[] = {
-	{1U << ITME_HINT_PREFETCH, "prefetch"},
-	{1U << ITME_HINT_RELEASE, "release"},
+	{1U << ITME_HINT_PREFETCH, "prefetch"}, {1U << ITME_HINT_RELEASE, "release"},
+	{1U << ITME_HINT_PIN, "pin"},           {1U << ITME_HINT_UNPIN, "unpin"},
+	{1U << ITME_HINT_WATCH, "watch"},       {1U << ITME_HINT_CANCEL, "cancel"},
 };
 
 template <typename Names> std::vector<std::string> names_of(std::uint64_t bits, const Names &names)
@@ -159,8 +161,10 @@ Sys<HintResult> carry_out(const Fd &region, const Hint &hint)
 	struct itme_hint entry{};
 
 	entry.op = hint.op == HintOp::prefetch ? ITME_HINT_PREFETCH : ITME_HINT_RELEASE;
-	if (hint.op == HintOp::prefetch)
+	if (hint.op == HintOp::prefetch) {
+		entry.hint_class = ITME_CLASS_EXACT;
 		entry.tier = static_cast<__u32>(hint.tier);
+	}
 	entry.offset = hint.offset;
 	entry.length = hint.length;
 	vec.entries = address(&entry);
@@ -208,12 +212,19 @@ Sys<Counters> read_counters(const Fd &region)
 	return Counters{
 		{"size_bytes", stat.region_bytes},       {"dram_resident_bytes", stat.dram_bytes},
 		{"cxl_resident_bytes", stat.cxl_bytes},  {"fault_count", stat.fault_count},
-		{"miss_count", stat.miss_count},         {"fill_count", stat.fill_count},
-		{"fill_bytes", stat.fill_bytes},         {"direct_bytes", stat.direct_bytes},
-		{"error_count", stat.error_count},       {"demote_bytes", stat.demote_bytes},
-		{"promote_bytes", stat.promote_bytes},   {"evict_bytes", stat.evict_bytes},
-		{"held_count", stat.held_count},         {"expired_count", stat.expired_count},
-		{"metadata_bytes", stat.metadata_bytes},
+		{"miss_count", stat.miss_count},         {"late_count", stat.late_count},
+		{"touch_count", stat.touch_count},       {"fill_count", stat.fill_count},
+		{"fill_bytes", stat.fill_bytes},         {"prefetch_bytes", stat.prefetch_bytes},
+		{"useful_bytes", stat.useful_bytes},     {"wasted_bytes", stat.wasted_bytes},
+		{"direct_bytes", stat.direct_bytes},     {"error_count", stat.error_count},
+		{"demote_bytes", stat.demote_bytes},     {"promote_bytes", stat.promote_bytes},
+		{"evict_bytes", stat.evict_bytes},       {"held_count", stat.held_count},
+		{"timeout_count", stat.timeout_count},   {"accepted_bytes", stat.accepted_bytes},
+		{"clipped_bytes", stat.clipped_bytes},   {"refused_bytes", stat.refused_bytes},
+		{"expired_bytes", stat.expired_bytes},   {"cancelled_bytes", stat.cancelled_bytes},
+		{"degraded_bytes", stat.degraded_bytes}, {"retired_bytes", stat.retired_bytes},
+		{"metadata_bytes", stat.metadata_bytes}, {"queued_bytes", stat.queued_bytes},
+		{"pinned_bytes", stat.pinned_bytes},
 	};
 }
 

@@ -193,7 +193,7 @@ TEST_F(integrity, every_granule_has_its_sha256)
 	}
 	ASSERT_EQ(0, region_stat(self->region, &stat));
 	EXPECT_EQ(0, stat.error_count);
-	EXPECT_EQ(0, stat.expired_count);
+	EXPECT_EQ(0, stat.timeout_count);
 	EXPECT_LT(GRANULES, stat.fill_count);
 	EXPECT_GE(2 * BUDGET, stat.dram_bytes + stat.cxl_bytes);
 }

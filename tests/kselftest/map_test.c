@@ -574,7 +574,7 @@ TEST_F(crowd, reads_right_data)
 	EXPECT_EQ(0, wrong);
 	EXPECT_EQ(0, signals);
 	ASSERT_EQ(0, region_stat(self->region, &stat));
-	EXPECT_EQ(0, stat.expired_count);
+	EXPECT_EQ(0, stat.timeout_count);
 	EXPECT_EQ(0, stat.error_count);
 	EXPECT_LT(0, stat.evict_bytes);
 }

@@ -217,7 +217,7 @@ TEST_F(tier, sysfs_counters_are_the_sum_of_the_regions)
 		COUNTER(fault_count), COUNTER(miss_count), COUNTER(fill_count),
 		COUNTER(fill_bytes), COUNTER(direct_bytes), COUNTER(error_count),
 		COUNTER(demote_bytes), COUNTER(promote_bytes), COUNTER(evict_bytes),
-		COUNTER(held_count), COUNTER(expired_count),
+		COUNTER(held_count), COUNTER(timeout_count),
 	};
 	struct itme_stat one, two;
 	char path[256], file[128];
