@@ -106,6 +106,7 @@ class Bench:
             image, folder = pathlib.Path("/tmp/sparse.img"), pathlib.Path("/mnt/sparse")
             with image.open("w") as file:
                 file.truncate(device_bytes)
+            self.run("modprobe", "-a", "loop", "xfs")
             self.run("mkfs.xfs", "-q", image)
             folder.mkdir()
             self.mount("-o", "loop", image, folder)

@@ -18,7 +18,8 @@ namespace {
 
 struct Options {
 	Path region, store;
-	uint64_t samples = 100;
+	uint64_t samples = 100, warm = 0;
+	uint64_t buffers = 1;
 	uint64_t seed = 1;
 };
 
@@ -27,6 +28,11 @@ void declare(CLI::App &app, Options &options)
 	app.add_option("REGION", options.region)->required();
 	app.add_option("STORE", options.store, "what is attached there")->required();
 	app.add_option("--samples", options.samples);
+	app.add_option("--warm", options.warm, "at first, not counted");
+	app.add_option("--buffers", options.buffers,
+		       "of the peer, in turn: as many as the instance has frames, else its data "
+		       "stays in the processor's cache")
+		->check(CLI::PositiveNumber);
 	app.add_option("--seed", options.seed);
 }
 
@@ -44,14 +50,17 @@ Result<bench::Json> measure(const Options &options)
 		return std::unexpected(done.error());
 
 	const uint64_t granule = region->info().granule_bytes;
-	const Buffer buffer{granule};
+	const Buffer buffers{granule * options.buffers};
 	std::vector<double> miss_s, pread_s;
 	Random random{options.seed};
 	const auto before = region->counters();
+	if (options.warm + options.samples > region->bytes() / granule)
+		return fail("the region has fewer granules than samples are wanted");
 	auto order = bench::shuffled(region->bytes() / granule, random);
-	order.resize(std::min<size_t>(order.size(), options.samples));
-	for (const uint64_t number : order) {
-		const Item item{number * granule, granule};
+	order.resize(std::min<size_t>(order.size(), options.warm + options.samples));
+	for (uint64_t i = 0; i < order.size(); i++) {
+		const Item item{order[i] * granule, granule};
+		std::byte *buffer = buffers.data() + i % options.buffers * granule;
 		const bool miss_first = random.unit() < 0.5;
 
 		for (const bool is_miss : {miss_first, !miss_first}) {
@@ -61,7 +70,7 @@ Result<bench::Json> measure(const Options &options)
 				touch_pages(mapping.data() + item.offset, 1);
 				miss_s.push_back(watch.seconds());
 			} else {
-				const int err = read_item(store.get(), item, buffer.data());
+				const int err = read_item(store.get(), item, buffer);
 
 				pread_s.push_back(watch.seconds());
 				if (err != 0)
@@ -69,8 +78,8 @@ Result<bench::Json> measure(const Options &options)
 						    errno_text(err));
 			}
 		}
-		if (std::memcmp(mapping.data() + item.offset, buffer.data(), granule) != 0)
-			return fail("granule " + std::to_string(number) +
+		if (std::memcmp(mapping.data() + item.offset, buffer, granule) != 0)
+			return fail("granule " + std::to_string(order[i]) +
 				    " is not what the store has");
 		if (auto done = region->drop(item.offset, item.length); !done)
 			return std::unexpected(done.error());
@@ -80,6 +89,8 @@ Result<bench::Json> measure(const Options &options)
 		return fail("the region's counters cannot be read");
 	if (after->miss_count - before->miss_count != order.size())
 		return fail("not each of " + std::to_string(order.size()) + " faults was a miss");
+	for (auto *times : {&miss_s, &pread_s})
+		times->erase(times->begin(), times->begin() + static_cast<ptrdiff_t>(options.warm));
 	return bench::Json{{"subject", bench::times(miss_s)}, {"peer", bench::times(pread_s)}};
 }
 

@@ -20,7 +20,6 @@ import argparse
 import json
 import pathlib
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -130,8 +129,10 @@ def main():
         return 0
 
     # Nothing of an earlier run is taken for this one's.
-    shutil.rmtree(options.out, ignore_errors=True)
-    options.out.mkdir(parents=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for kind in ("json", "jsonl", "dat", "gp", "png"):
+        for file in options.out.glob(f"*.{kind}"):
+            file.unlink()
     print(f"bench: --seed={options.seed} repeats this order of runs", flush=True)
     results = []
     for name in options.names or known:

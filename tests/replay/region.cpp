@@ -44,22 +44,18 @@ struct itme_hint entry_of(const RegionHint &hint)
 	case Ask::prefetch:
 		entry.op = ITME_HINT_PREFETCH;
 		entry.tier = ITME_TIER_DRAM;
-#ifdef ITME_IOC_WAIT
 		break;
 	case Ask::pin:
 		entry.op = ITME_HINT_PIN;
-#endif
 		break;
-	default:
+	case Ask::release:
 		entry.op = ITME_HINT_RELEASE;
 		break;
 	}
-#ifdef ITME_IOC_WAIT
 	if (hint.ask != Ask::release) {
 		entry.hint_class = static_cast<__u32>(hint.sureness);
 		entry.cookie = hint.cookie;
 	}
-#endif
 	entry.offset = hint.offset;
 	entry.length = hint.length;
 	return entry;
@@ -84,13 +80,9 @@ Result<Region> Region::open(const Path &path)
 	region.info_ = {
 		.granule_bytes = info.granule_bytes,
 		.window_bytes = info.window_bytes,
-#ifdef ITME_IOC_WAIT
 		.inflight_bytes = info.inflight_bytes,
-#endif
 		.hint_max = info.hint_max,
-#ifdef ITME_IOC_WAIT
 		.queue_max = info.queue_max,
-#endif
 	};
 	return region;
 }
@@ -122,7 +114,6 @@ Result<HintSums> Region::hint(std::span<const RegionHint> hints) const
 	return sums;
 }
 
-#ifdef ITME_IOC_WAIT
 Result<uint64_t> Region::wait(uint64_t offset, uint64_t length) const
 {
 	auto wait = sized<itme_wait>();
@@ -147,16 +138,6 @@ Result<uint64_t> Region::wait(uint64_t cookie) const
 		return failed(path_, "WAIT", errno);
 	return wait.ready_bytes;
 }
-#else
-Result<uint64_t> Region::wait(uint64_t, uint64_t length) const
-{
-	return length;
-}
-Result<uint64_t> Region::wait(uint64_t) const
-{
-	return 0;
-}
-#endif
 
 Result<RegionCounters> Region::counters() const
 {
@@ -167,14 +148,10 @@ Result<RegionCounters> Region::counters() const
 	return RegionCounters{
 		.fault_count = stat.fault_count,
 		.miss_count = stat.miss_count,
-#ifdef ITME_IOC_WAIT
 		.late_count = stat.late_count,
-#endif
 		.fill_bytes = stat.fill_bytes,
 		.direct_bytes = stat.direct_bytes,
-#ifdef ITME_IOC_WAIT
 		.wasted_bytes = stat.wasted_bytes,
-#endif
 		.resident_bytes = stat.dram_bytes + stat.cxl_bytes,
 		.metadata_bytes = stat.metadata_bytes,
 	};
