@@ -132,8 +132,8 @@ class Bench:
 
     def module(self):
         def load():
-            release = os.uname().release
-            self.run("insmod", PROJECT / f"build/kmod/{release}/itme.ko")
+            built = PROJECT / f"build/kmod/{os.uname().release}/itme.ko"
+            self.run("insmod", os.environ.get("ITME_KO", built))
             self.stack.callback(self.run, "rmmod", "itme")
             return True
 
@@ -160,7 +160,7 @@ class Bench:
 
     # What the machine can do
 
-    def fio(self, file, depth, size):
+    def fio(self, file, depth, *options):
         """Bytes a second of sequential direct reads of 2 MiB."""
         said = self.run(
             "fio",
@@ -172,31 +172,38 @@ class Bench:
             f"--filename={file}",
             f"--bs={GRANULE}",
             f"--iodepth={depth}",
-            f"--size={size}",
             "--output-format=json",
+            *options,
         )
         return json.loads(said[said.index("{") :])["jobs"][0]["read"]["bw_bytes"]
 
-    def fio_depths(self, file, size, tries=3):
-        """The median bytes a second at each depth, tried in random order."""
+    def fio_depths(self, file, tries=3):
+        """The median bytes a second of reading the file once, at each depth."""
 
         def measure():
             rates = {depth: [] for depth in FIO_DEPTHS}
             order = [depth for depth in FIO_DEPTHS for _ in range(tries)]
             self.random.shuffle(order)
             for depth in order:
-                rates[depth].append(self.fio(file, depth, size))
+                rates[depth].append(self.fio(file, depth))
             return {depth: statistics.median(values) for depth, values in rates.items()}
 
-        return self.keep(("fio", file, size), measure)
+        return self.keep(("depths", file), measure)
 
-    def best_depth(self, file, size):
-        rates = self.fio_depths(file, size)
+    def best_depth(self, file):
+        rates = self.fio_depths(file)
         return max(rates, key=rates.get)
 
-    def bandwidth(self, file, size):
-        """Of the store, bytes a second: the best that fio gets."""
-        return max(self.fio_depths(file, size).values())
+    def bandwidth(self, file, tries=3):
+        """Of the store, bytes a second: the best of some tries at the best depth, each
+        over some seconds and without the first, in which a throttle lets more through."""
+
+        def measure():
+            steady = ("--time_based", "--ramp_time=1", "--runtime=3")
+            depth = self.best_depth(file)
+            return max(self.fio(file, depth, *steady) for _ in range(tries))
+
+        return self.keep(("bandwidth", file), measure)
 
     def work_rate(self):
         """Units of the replayer's busy work a second."""

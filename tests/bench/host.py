@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: GPL-2.0-only
 """make bench: boot the guests of each suite, judge what they measured, draw it.
 
@@ -123,9 +123,14 @@ def main():
     if unknown:
         print(f"bench: no suite '{unknown[0]}': there are {', '.join(known)}", file=sys.stderr)
         return 2
+    rows = {row.name for name in known for row in suites.load(name, options.suites).rows()}
+    for row in options.only:
+        if row not in rows:
+            print(f"bench: no row '{row}': --list shows them", file=sys.stderr)
+            return 2
     if options.list:
         for name in options.names or known:
-            print(name, *(f"  {row.name}" for row in suites.load(name).rows()), sep="\n")
+            print(name, *(f"  {row.name}" for row in suites.load(name, options.suites).rows()), sep="\n")
         return 0
 
     # Nothing of an earlier run is taken for this one's.

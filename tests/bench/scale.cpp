@@ -7,6 +7,8 @@
 #include "replay/clock.hpp"
 #include "replay/region.hpp"
 
+#include <ctime>
+
 using namespace itme;
 using namespace itme::replay;
 
@@ -28,45 +30,97 @@ void declare(CLI::App &app, Options &options)
 	app.add_option("--seed", options.seed);
 }
 
+// This thread's own time: the work that a hint leaves to others, some of it on
+// this processor, is not the hint's.
+double thread_seconds()
+{
+	timespec now{};
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
 // A region, with times of its faults and hints.
-struct Side {
-	explicit Side(Region opened) : region(std::move(opened)) {}
-
-	[[nodiscard]] RegionHint at(uint64_t number, uint64_t of) const
+class Side {
+public:
+	Side(Region opened, uint64_t granules) : region_(std::move(opened))
 	{
-		const uint64_t granule = region.info().granule_bytes;
+		const uint64_t granule = region_.info().granule_bytes;
+		const uint64_t step = region_.bytes() / granule / granules * granule;
 
-		return {.offset = region.bytes() / granule / of * number * granule,
-			.length = granule};
+		for (uint64_t i = 0; i < granules; i++)
+			hints_.push_back({.offset = i * step, .length = granule});
 	}
 
-	// A hint on a granule that is absent, and then a fault on it when it is there. Only
-	// the granule is mapped: tables of its own, whatever the size of the region.
-	Result<void> sample(const RegionHint &hint)
+	// One HINT on granules that are absent.
+	Result<void> hint()
 	{
-		if (auto done = region.drop(hint.offset, hint.length); !done)
-			return done;
-		const Stopwatch hinting;
-		const auto sums = region.hint({&hint, 1});
-		hint_s.push_back(hinting.seconds());
-		if (!sums || sums->accepted_bytes != hint.length)
-			return fail("a hint was not accepted");
-		const auto ready = region.wait(hint.offset, hint.length);
-		if (!ready || *ready != hint.length)
-			return fail("a hint did not bring its granule");
-
-		const auto mapping = Mapping::of_file(region.fd(), hint.offset, hint.length);
-		if (!mapping)
-			return fail("mapping: " + errno_text(errno));
-		const Stopwatch faulting;
-		touch_pages(mapping.data(), 1);
-		fault_s.push_back(faulting.seconds());
+		for (const auto &hint : hints_)
+			if (auto done = region_.drop(hint.offset, hint.length); !done)
+				return done;
+		const double start = thread_seconds();
+		const auto sums = region_.hint(hints_);
+		hint_s.push_back((thread_seconds() - start) / static_cast<double>(hints_.size()));
+		if (!sums)
+			return std::unexpected(sums.error());
+		if (sums->accepted_bytes != hints_.size() * hints_[0].length)
+			return fail("not all hints were accepted");
+		for (const auto &hint : hints_) {
+			const auto ready = region_.wait(hint.offset, hint.length);
+			if (!ready || *ready != hint.length)
+				return fail("a hint did not bring its granule");
+		}
 		return {};
 	}
 
-	Region region;
+	// A fault on one that is there. Only the granule is mapped: tables of its own,
+	// whatever the size of the region.
+	Result<void> fault(uint64_t number)
+	{
+		const auto &range = hints_[number];
+		const auto mapping = Mapping::of_file(region_.fd(), range.offset, range.length);
+		if (!mapping)
+			return fail("mapping: " + errno_text(errno));
+		const Stopwatch watch;
+		touch_pages(mapping.data(), 1);
+		fault_s.push_back(watch.seconds());
+		return {};
+	}
+
+	[[nodiscard]] Result<void> check() const
+	{
+		const auto counters = region_.counters();
+		if (!counters)
+			return std::unexpected(counters.error());
+		if (counters->miss_count + counters->late_count > 0)
+			return fail("a fault did not find its granule in memory");
+		return {};
+	}
+
 	std::vector<double> hint_s, fault_s;
+
+private:
+	Region region_;
+	std::vector<RegionHint> hints_;
 };
+
+// Both sides once, in random order, and then their faults in turn.
+Result<void> round(std::vector<Side> &sides, uint64_t granules, Random &random)
+{
+	const size_t first = random.below(2);
+
+	for (const size_t i : {first, 1 - first})
+		if (auto done = sides[i].hint(); !done)
+			return done;
+	for (const uint64_t number : bench::shuffled(granules, random)) {
+		const size_t earlier = random.below(2);
+
+		for (const size_t i : {earlier, 1 - earlier})
+			if (auto done = sides[i].fault(number); !done)
+				return done;
+	}
+	return {};
+}
 
 Result<bench::Json> measure(const Options &options)
 {
@@ -77,30 +131,21 @@ Result<bench::Json> measure(const Options &options)
 		auto region = Region::open(path);
 		if (!region)
 			return std::unexpected(region.error());
-		sides.emplace_back(std::move(*region));
+		sides.emplace_back(std::move(*region), options.granules);
 	}
 	// The first round is not counted: the tables of granules are made in it.
-	for (int round = 0; round <= options.rounds; round++) {
-		if (round == 1)
+	for (int i = 0; i <= options.rounds; i++) {
+		if (auto done = round(sides, options.granules, random); !done)
+			return std::unexpected(done.error());
+		if (i == 0)
 			for (auto &side : sides) {
 				side.hint_s.clear();
 				side.fault_s.clear();
 			}
-		for (const uint64_t number : bench::shuffled(options.granules, random)) {
-			const size_t first = random.below(2);
-
-			for (const size_t i : {first, 1 - first})
-				if (auto done =
-					    sides[i].sample(sides[i].at(number, options.granules));
-				    !done)
-					return std::unexpected(done.error());
-		}
 	}
-	for (const auto &side : sides) {
-		const auto counters = side.region.counters();
-		if (!counters || counters->miss_count + counters->late_count > 0)
-			return fail("a fault did not find its granule in memory");
-	}
+	for (const auto &side : sides)
+		if (auto right = side.check(); !right)
+			return std::unexpected(right.error());
 	return bench::Json{{"hint",
 			    {{"subject", bench::times(sides[0].hint_s)},
 			     {"peer", bench::times(sides[1].hint_s)}}},

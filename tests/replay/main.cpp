@@ -116,6 +116,8 @@ Result<void> run(Options &options)
 	options.play.hints.pinned = spread_evenly(program->items.size(), options.pins);
 
 	if (options.play.look == Look::verify) {
+		if (options.sums.empty())
+			return fail("--look=verify needs --sums", Exit::usage);
 		const auto text = read_text(options.sums);
 		if (!text)
 			return std::unexpected(text.error());
@@ -129,6 +131,7 @@ Result<void> run(Options &options)
 		options.play.work_units = static_cast<uint64_t>(options.item_ms * rate / 1e3);
 	}
 	options.play.sleep_s = options.sleep_ms / 1e3;
+	options.play.path = options.path;
 
 	const auto played = play(options.play, *program);
 	if (!played)

@@ -88,9 +88,9 @@ private:
 		return items;
 	}
 
-	[[nodiscard]] Result<PassTime> run_pass(const std::vector<uint32_t> &items)
+	[[nodiscard]] Result<PassCost> run_pass(const std::vector<uint32_t> &items)
 	{
-		PassTime time;
+		PassCost time;
 		const auto before = meter_.read();
 		const Stopwatch whole;
 
@@ -114,7 +114,7 @@ private:
 		return time;
 	}
 
-	[[nodiscard]] Result<void> run_item(const Item &item, PassTime &time)
+	[[nodiscard]] Result<void> run_item(const Item &item, PassCost &time)
 	{
 		if (hinter_) {
 			const Stopwatch watch;
@@ -183,7 +183,7 @@ Result<Played> play(const Play &how, const Program &program)
 	return Player{how, program}.run();
 }
 
-double bound_s(const PassTime &pass, const Limit &limit)
+double bound_s(const PassCost &pass, const Limit &limit)
 {
 	const double compute_s = limit.compute_s > 0 ? limit.compute_s : pass.compute_s;
 	double store_s = 0;
@@ -194,28 +194,28 @@ double bound_s(const PassTime &pass, const Limit &limit)
 	return std::max(compute_s, store_s);
 }
 
-PassTime median_pass(const std::vector<PassTime> &passes)
+PassCost median_pass(const std::vector<PassCost> &passes)
 {
-	const auto middle = [&](auto PassTime::*field) {
+	const auto middle = [&](auto PassCost::*field) {
 		std::vector<double> values;
 
 		for (const auto &pass : passes)
 			values.push_back(static_cast<double>(pass.*field));
 		return median(std::move(values));
 	};
-	const auto whole = [&](uint64_t PassTime::*field) {
+	const auto whole = [&](uint64_t PassCost::*field) {
 		return static_cast<uint64_t>(middle(field));
 	};
 	return {
-		.seconds = middle(&PassTime::seconds),
-		.compute_s = middle(&PassTime::compute_s),
-		.stall_s = middle(&PassTime::stall_s),
-		.hint_s = middle(&PassTime::hint_s),
-		.read_bytes = whole(&PassTime::read_bytes),
-		.footprint_bytes = whole(&PassTime::footprint_bytes),
-		.store_bytes = whole(&PassTime::store_bytes),
-		.misses = whole(&PassTime::misses),
-		.late = whole(&PassTime::late),
+		.seconds = middle(&PassCost::seconds),
+		.compute_s = middle(&PassCost::compute_s),
+		.stall_s = middle(&PassCost::stall_s),
+		.hint_s = middle(&PassCost::hint_s),
+		.read_bytes = whole(&PassCost::read_bytes),
+		.footprint_bytes = whole(&PassCost::footprint_bytes),
+		.store_bytes = whole(&PassCost::store_bytes),
+		.misses = whole(&PassCost::misses),
+		.late = whole(&PassCost::late),
 	};
 }
 

@@ -29,7 +29,7 @@ struct Play {
 	std::optional<Sums> sums = {}; // for Look::verify
 };
 
-struct PassTime {
+struct PassCost {
 	double seconds = 0;
 	double compute_s = 0; // looking at the data, and the work
 	double stall_s = 0;   // getting it, resident or not
@@ -39,7 +39,7 @@ struct PassTime {
 };
 
 struct Played {
-	std::vector<PassTime> passes; // without the warm ones
+	std::vector<PassCost> passes; // without the warm ones
 	uint64_t sum = 0;             // of all that was read: the same of the same program
 };
 
@@ -52,9 +52,9 @@ struct Limit {
 };
 
 // No pass is faster: computing, or reading what memory cannot hold.
-[[nodiscard]] double bound_s(const PassTime &pass, const Limit &limit);
+[[nodiscard]] double bound_s(const PassCost &pass, const Limit &limit);
 
 // The median pass, each figure by itself.
-[[nodiscard]] PassTime median_pass(const std::vector<PassTime> &passes);
+[[nodiscard]] PassCost median_pass(const std::vector<PassCost> &passes);
 
 } // namespace itme::replay

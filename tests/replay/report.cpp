@@ -22,7 +22,7 @@ std::string fixed(double value)
 	return text;
 }
 
-std::vector<std::string> cells(const std::string &name, const PassTime &pass, const Limit &limit)
+std::vector<std::string> cells(const std::string &name, const PassCost &pass, const Limit &limit)
 {
 	std::vector<std::string> row{
 		name,
@@ -41,7 +41,7 @@ std::vector<std::string> cells(const std::string &name, const PassTime &pass, co
 	return row;
 }
 
-Json to_json(const PassTime &pass, const Limit &limit)
+Json to_json(const PassCost &pass, const Limit &limit)
 {
 	Json json{
 		{"seconds", pass.seconds},

@@ -322,7 +322,7 @@ TEST(ReplayStats, Quantiles)
 
 TEST(ReplayPlay, BoundIsTheLongerOfComputingAndReading)
 {
-	const PassTime pass{.seconds = 4, .compute_s = 1.5, .footprint_bytes = 300};
+	const PassCost pass{.seconds = 4, .compute_s = 1.5, .footprint_bytes = 300};
 
 	EXPECT_EQ(bound_s(pass, {}), 1.5);
 	EXPECT_EQ(bound_s(pass, {.bandwidth = 100}), 3);

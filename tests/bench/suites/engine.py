@@ -66,7 +66,7 @@ def fault_miss(bench):
 def fault_miss_loaded(bench):
     """And the window: in granules, as it is by default."""
     store = bench.store() / "data"
-    bandwidth = bench.bandwidth(store, DATA)
+    bandwidth = bench.bandwidth(store)
     with bench.itme(store, dram=128 * MIB) as itme:
         samples = 50 if bench.quick else 200
         options = (f"--samples={samples}", f"--seed={bench.seed()}")
@@ -112,25 +112,25 @@ def in_random_order(bench, **sides):
 
 def prefetch_pair(bench):
     store = bench.store() / "data"
-    depth = bench.best_depth(store, DATA)
+    depth = bench.best_depth(store)
 
     def prefetch():
         with bench.itme(store, dram=DATA + 64 * MIB) as itme:
             return bench.program("prefetch_rate", itme / "data")["bytes_per_s"]
 
-    return in_random_order(bench, subject=prefetch, peer=lambda: bench.fio(store, depth, DATA))
+    return in_random_order(bench, subject=prefetch, peer=lambda: bench.fio(store, depth))
 
 
 def prefetch_rate(bench):
     rates = prefetch_pair(bench)
-    curve = depth_curve(bench.fio_depths(bench.store() / "data", DATA))
+    curve = depth_curve(bench.fio_depths(bench.store() / "data"))
     # The drive is the limit here, and fio has found it.
     efficiency = rates["subject"] / rates["peer"]
     return sample(**rates, efficiency=efficiency, curves={"depth_throttled": curve})
 
 
 def prefetch_rate_fast(bench):
-    curve = depth_curve(bench.fio_depths(bench.store() / "data", DATA))
+    curve = depth_curve(bench.fio_depths(bench.store() / "data"))
     return sample(**prefetch_pair(bench), curves={"depth_fast": curve})
 
 
@@ -199,7 +199,7 @@ def dense_pass(bench):
     store = bench.store() / "data"
     size, memory, slots, passes = 256 * MIB, 128 * MIB, 8, 3 if bench.quick else 5
     frames = memory // GRANULE
-    bandwidth = bench.bandwidth(store, DATA)
+    bandwidth = bench.bandwidth(store)
     rate = bench.work_rate()
 
     def play(path, *options):
