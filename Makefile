@@ -14,14 +14,14 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 
-.PHONY: all kmod bpf agent unit replay kselftest check check-debug demo bench fuzz lint tidy install clean help
+.PHONY: all kmod bpf agent unit replay kselftest check check-debug check-mutations demo bench fuzz lint tidy install clean help
 
 all: kmod bpf agent ## the module, the BPF programs and the agent, into build/
 
 help: ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
-		while IFS='	' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+		while IFS='	' read -r name text; do printf '  %-15s %s\n' "$$name" "$$text"; done
 	@echo "Variables:"
 	@echo "  KDIR=DIR     kernel headers or tree to build against, 6.12 or newer"
 	@echo "  FUZZ_SECONDS=N  how long fuzz takes for each parser ($(FUZZ_SECONDS))"
@@ -111,7 +111,16 @@ build/itmectl: $(itmectl_objs) $(lib_objs)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -o $@
 
-unit: build/tests/unit-tests ## the unit tests, built
+unit: build/tests/unit-tests build/tests/usage-example ## the unit tests, built
+
+# The C example of the documentation, as it stands there; a unit test and a kernel test run it.
+build/tests/usage-example.c: Documentation/usage.md
+	$(Q)mkdir -p $(@D)
+	$(Q)sed -n '/^```c$$/,/^```$$/{//!p}' $< >$@
+
+build/tests/usage-example: build/tests/usage-example.c uapi/itme.h
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) $< -o $@
 
 build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs) $(replay_objs)) $(lib_objs)
 	$(call say,LINK,$@)
@@ -192,6 +201,10 @@ check: ## everything that proves it works, the guest included
 
 check-debug: ## every kernel test on a kernel with KASAN, lockdep and kmemleak
 	$(Q)tests/run --debug
+
+check-mutations: ## the module broken on purpose, one way after the other: each must be noticed
+	$(Q)+$(MAKE) kselftest
+	$(Q)tests/mutations/run
 
 demo: ## the main job: a model larger than memory, decoded by llama.cpp
 	$(Q)scripts/demo

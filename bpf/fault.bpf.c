@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counts itme:fault: faults, misses, and how long they took. One program on
- * the typed tracepoint, and one on the classic tracepoint for a module without
- * BTF; the agent loads one of them.
+ * Counts itme:fault: faults, what they had to wait for and how long, and how far
+ * ahead hints were. One program on the typed tracepoint, and one on the classic
+ * tracepoint for a module without BTF; the agent loads one of them.
  */
 #include <vmlinux.h>
 
@@ -36,6 +36,7 @@ struct fault_event {
 	__u64 region;
 	__u64 granule;
 	__u64 latency_ns;
+	__u64 lead_ns;
 };
 
 static __u32 log2_bucket(__u64 value)
@@ -51,11 +52,18 @@ static __u32 log2_bucket(__u64 value)
 	return bucket;
 }
 
-static int count_fault(__u32 cause, __u64 latency_ns)
+static void count_in(__u64 *histogram, __u64 value)
+{
+	__u32 bucket = log2_bucket(value);
+
+	if (bucket < ITME_RECORD_LOG2_BUCKETS)
+		histogram[bucket]++;
+}
+
+static int count_fault(__u32 cause, __u64 latency_ns, __u64 lead_ns)
 {
 	__u32 key = 0;
 	struct itme_record_fault *record = bpf_map_lookup_elem(&faults, &key);
-	__u32 bucket = log2_bucket(latency_ns);
 
 	if (!record) {
 		__sync_fetch_and_add(&drop_count[ITME_RECORD_DROP_NO_SLOT], 1);
@@ -64,21 +72,27 @@ static int count_fault(__u32 cause, __u64 latency_ns)
 	record->fault_count++;
 	if (cause & ITME_RECORD_CAUSE_MISS)
 		record->miss_count++;
+	if (cause & ITME_RECORD_CAUSE_LATE)
+		record->late_count++;
 	record->latency_sum_ns += latency_ns;
-	if (bucket < ITME_RECORD_LOG2_BUCKETS)
-		record->latency_log2_count[bucket]++;
+	count_in(record->latency_log2_count, latency_ns);
+	if (cause & ITME_RECORD_CAUSE_AHEAD) {
+		record->ahead_count++;
+		record->lead_sum_ns += lead_ns;
+		count_in(record->lead_log2_count, lead_ns);
+	}
 	return 0;
 }
 
 SEC("tp_btf/fault")
 int BPF_PROG(fault_typed, const struct itme_region *region, __u64 granule, __u32 tier, __u32 cause,
-	     __u64 latency_ns)
+	     __u64 latency_ns, __u64 lead_ns)
 {
-	return count_fault(cause, latency_ns);
+	return count_fault(cause, latency_ns, lead_ns);
 }
 
 SEC("tracepoint/itme/fault")
 int fault_classic(struct fault_event *event)
 {
-	return count_fault(event->cause, event->latency_ns);
+	return count_fault(event->cause, event->latency_ns, event->lead_ns);
 }

@@ -14,25 +14,39 @@
 /* Buckets of a histogram: bucket b counts values v with 2^b <= v < 2^(b+1); 0 is in bucket 0. */
 #define ITME_RECORD_LOG2_BUCKETS 64
 
-/* itme:fault: bit of cause that says the fault had to wait for the store. */
+/*
+ * itme:fault: bits of cause. A fault had to wait for the store and nothing was
+ * hinted; or it had been, but the data was not there yet; or it was the first
+ * touch of what a hint had fetched: then lead_ns says how long that was ready.
+ */
 #define ITME_RECORD_CAUSE_MISS 0x1
+#define ITME_RECORD_CAUSE_LATE 0x2
+#define ITME_RECORD_CAUSE_AHEAD 0x4
 
 /**
  * struct itme_record_fault - faults that one CPU served since the program was attached
  * @fault_count: faults
- * @miss_count: those that had to wait for the store
+ * @miss_count: those that had to wait for the store, with nothing hinted
+ * @late_count: those that had to wait although it had been hinted
+ * @ahead_count: those that were the first touch of what a hint had fetched
  * @latency_sum_ns: time that all of them took
+ * @lead_sum_ns: time that what @ahead_count counts had been ready
  * @latency_log2_count: how many took 2^index ns or more, but less than twice that
+ * @lead_log2_count: for how many of @ahead_count it had been ready so long
  */
 struct itme_record_fault {
 	__u64 fault_count;
 	__u64 miss_count;
+	__u64 late_count;
+	__u64 ahead_count;
 	__u64 latency_sum_ns;
+	__u64 lead_sum_ns;
 	__u64 latency_log2_count[ITME_RECORD_LOG2_BUCKETS];
+	__u64 lead_log2_count[ITME_RECORD_LOG2_BUCKETS];
 };
 
 /* Both sides assert it. */
-#define ITME_RECORD_FAULT_BYTES 536
+#define ITME_RECORD_FAULT_BYTES 1072
 
 /**
  * enum itme_record_drop - why an event was not counted

@@ -177,6 +177,26 @@ u64 itme_cookie_number(const struct itme_cookie *cookie)
 	return cookie->number;
 }
 
+/**
+ * itme_cookie_outstanding - is anything that was accepted under a cookie not over yet?
+ * @opened: the open file
+ * @number: the cookie
+ *
+ * Return: whether it is; also false for a cookie that is not known.
+ */
+bool itme_cookie_outstanding(struct itme_opened *opened, u64 number)
+{
+	struct itme_instance *inst = opened->region->inst;
+	struct itme_cookie *cookie;
+	bool outstanding;
+
+	spin_lock(&inst->queue_lock);
+	cookie = find(opened, number);
+	outstanding = cookie && cookie->outstanding;
+	spin_unlock(&inst->queue_lock);
+	return outstanding;
+}
+
 /* Take the outcome of a completed cookie: 0, -ETIMEDOUT where it is not, -ENOENT. */
 static int collect(struct itme_opened *opened, u64 number, struct itme_outcome *outcome)
 {

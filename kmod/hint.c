@@ -19,6 +19,8 @@ struct job {
 	u64 first, last; /* granules */
 	struct itme_cookie *cookie; /* or NULL */
 	struct itme_request *request; /* being put together, or NULL */
+	u64 gap, gap_bytes; /* resident granules just behind it */
+	u64 spanned_bytes; /* resident granules inside requests */
 	bool full; /* a granule was clipped: all behind it are */
 };
 
@@ -39,6 +41,20 @@ static void submit(struct job *job)
 	if (job->request)
 		itme_queue_submit(job->request);
 	job->request = NULL;
+	job->gap = 0;
+	job->gap_bytes = 0;
+}
+
+/* It is there already: a request may go on behind it. */
+static void pass(struct job *job, u64 granule)
+{
+	struct itme_request *r = job->request;
+
+	job->hint->resident_bytes += bytes_of(job, granule);
+	if (r && r->last + 1 + job->gap == granule) {
+		job->gap++;
+		job->gap_bytes += bytes_of(job, granule);
+	}
 }
 
 /* The queue is to bring @granule to @tier: 0, or -EAGAIN, -ENOMEM. */
@@ -46,9 +62,12 @@ static int want(struct job *job, u64 granule, enum itme_tier tier)
 {
 	struct itme_request *r = job->request;
 
-	if (r && r->tier == tier && r->last + 1 == granule &&
+	if (r && r->tier == tier && r->last + 1 + job->gap == granule &&
 	    granule - r->first < REQUEST_GRANULES) {
 		r->last = granule;
+		job->spanned_bytes += job->gap_bytes;
+		job->gap = 0;
+		job->gap_bytes = 0;
 		return 0;
 	}
 	submit(job);
@@ -93,7 +112,7 @@ static int fetch(struct job *job, u64 granule, struct itme_granule *g, enum itme
 	if (g)
 		seen = itme_granule_snapshot(g);
 	if (seen.state == ITME_RESIDENT && seen.tier == tier) {
-		job->hint->resident_bytes += bytes;
+		pass(job, granule);
 		return 0;
 	}
 	if (seen.state == ITME_RESIDENT && job->hint->op == ITME_HINT_PREFETCH &&
@@ -225,7 +244,8 @@ static void cancel(struct job *job)
 
 	if (hint->cookie) {
 		hint->accepted_bytes = itme_queue_cancel_cookie(job->opened, hint->cookie);
-		hint->error = hint->accepted_bytes ? 0 : -ENOENT;
+		if (!hint->accepted_bytes && !itme_cookie_outstanding(job->opened, hint->cookie))
+			hint->error = -ENOENT;
 	} else {
 		hint->accepted_bytes = itme_queue_cancel(job->opened, job->first, job->last) +
 				       itme_watch_remove(job->opened, job->first, job->last);
@@ -279,7 +299,10 @@ static int carry_out(struct itme_opened *opened, struct itme_hint *hint,
 	else if (!err)
 		err = do_granules(&job);
 	if (job.cookie) {
-		struct itme_outcome outcome = { .ready = hint->resident_bytes };
+		/* What came of the requests is told by them. */
+		struct itme_outcome outcome = {
+			.ready = hint->resident_bytes - job.spanned_bytes,
+		};
 
 		spin_lock(&inst->queue_lock);
 		itme_cookie_put(opened, job.cookie, &outcome);

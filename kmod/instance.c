@@ -112,7 +112,8 @@ int itme_instance_set_window(struct itme_instance *inst, u64 bytes)
 /**
  * itme_instance_set_inflight - set the most bytes that hints may have under way
  * @inst: the instance
- * @bytes: rounded down to granules; 0 means the window, more means no more than it
+ * @bytes: rounded down to granules; 0 means the default, half the window; more than
+ *	the window means the window
  *
  * Return: 0, or -EINVAL for less than a granule.
  */

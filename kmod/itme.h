@@ -155,6 +155,7 @@ struct itme_counters {
 #define ITME_CAUSE_MISS 0x01 /* it waited for the store: nothing was hinted */
 #define ITME_CAUSE_LATE 0x02 /* it waited for the store: hinted, and not there yet */
 #define ITME_CAUSE_AHEAD 0x04 /* the first touch of what a hint had fetched */
+#define ITME_CAUSE_READ 0x08 /* by read(2) and its like, not by a page fault */
 
 enum itme_state {
 	ITME_ABSENT,
@@ -233,7 +234,7 @@ struct itme_instance {
 	struct work_struct queue_work;
 	atomic_long_t nr_hinted; /* fills and moves under way for hints */
 	atomic_long_t nr_demand; /* demand fills that the store does not have yet */
-	unsigned long inflight_frames; /* most nr_hinted; 0: the window */
+	unsigned long inflight_frames; /* most nr_hinted; 0: by the window */
 
 	struct mutex pin_mutex; /* pins of every open file, and the three fields below */
 	struct list_head pin_users;
@@ -536,6 +537,7 @@ void itme_cookie_hold(struct itme_cookie *cookie);
 void itme_cookie_put(struct itme_opened *opened, struct itme_cookie *cookie,
 		     const struct itme_outcome *outcome);
 void itme_cookie_add(struct itme_cookie *cookie, const struct itme_outcome *outcome);
+bool itme_cookie_outstanding(struct itme_opened *opened, u64 number);
 u64 itme_cookie_number(const struct itme_cookie *cookie);
 int itme_cookie_wait(struct itme_opened *opened, u64 number, long timeout,
 		     struct itme_outcome *outcome);

@@ -68,6 +68,15 @@ void itme_queue_ended(struct itme_instance *inst)
 	itme_queue_kick(inst);
 }
 
+/*
+ * Half a window: a demand fill waits behind what is under way, and a few granules
+ * keep any drive busy. But not less than 4, where the window has so many.
+ */
+static unsigned long default_limit(unsigned long window)
+{
+	return min(max(window / 2, 4UL), window);
+}
+
 /**
  * itme_queue_limit - most fills and moves that hints may have under way
  * @inst: the instance
@@ -76,10 +85,10 @@ void itme_queue_ended(struct itme_instance *inst)
  */
 unsigned long itme_queue_limit(const struct itme_instance *inst)
 {
-	unsigned long window = READ_ONCE(inst->window_frames);
+	unsigned long window = max(READ_ONCE(inst->window_frames), 1UL);
 	unsigned long limit = READ_ONCE(inst->inflight_frames);
 
-	return max(limit ? min(limit, window) : window, 1UL);
+	return limit ? min(limit, window) : default_limit(window);
 }
 
 static u64 bytes_of(struct itme_region *region, u64 first, u64 last)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* read(2) and its relatives on a region. */
+#include <linux/ktime.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/uio.h>
 #include "itme.h"
+#include "trace.h"
 
 /*
  * The user copy holds a reference on the frame and no lock: the buffer may be
@@ -36,6 +38,7 @@ static ssize_t read_some(struct itme_region *region, struct kiocb *iocb, struct 
 	bool nowait = iocb->ki_flags & IOCB_NOWAIT;
 	unsigned int flags = ITME_GET_READ;
 	struct folio *folio;
+	u64 start_ns = trace_fault_enabled() ? ktime_get_ns() : 0;
 	u32 cause = 0;
 	size_t bytes;
 
@@ -49,8 +52,12 @@ static ssize_t read_some(struct itme_region *region, struct kiocb *iocb, struct 
 		itme_count_one(region, miss_count);
 	if (cause & ITME_CAUSE_LATE)
 		itme_count_one(region, late_count);
-	if (cause)
+	if (cause) {
+		trace_fault(region, granule,
+			    READ_ONCE(itme_region_granule(region, granule)->tier),
+			    cause | ITME_CAUSE_READ, start_ns ? ktime_get_ns() - start_ns : 0, 0);
 		itme_advice_missed(iocb->ki_filp, granule, false);
+	}
 	if (direct && PTR_ERR(folio) == -ENODATA)
 		return itme_store_read_direct(region, iocb->ki_pos, to, nowait ? IOCB_NOWAIT : 0);
 	if (PTR_ERR(folio) == -ETIMEDOUT)

@@ -29,7 +29,8 @@
 
 /*
  * A fault was served; one that waited is reported when its wait ends. The first
- * touch of what a hint had fetched has lead_ns, how long it had been ready.
+ * touch of what a hint had fetched has lead_ns, how long it had been ready. Of
+ * reads only those that waited are reported.
  */
 TRACE_EVENT(fault,
 	TP_PROTO(const struct itme_region *region, u64 granule, u32 tier, u32 cause,
@@ -57,7 +58,8 @@ TRACE_EVENT(fault,
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->region, __entry->granule,
 		  show_tier(__entry->tier),
 		  __print_flags(__entry->cause, "|", { ITME_CAUSE_MISS, "miss" },
-				{ ITME_CAUSE_LATE, "late" }, { ITME_CAUSE_AHEAD, "ahead" }),
+				{ ITME_CAUSE_LATE, "late" }, { ITME_CAUSE_AHEAD, "ahead" },
+				{ ITME_CAUSE_READ, "read" }),
 		  __entry->latency_ns, __entry->lead_ns)
 );
 

@@ -46,9 +46,14 @@ void print_human(std::ostream &out, const MountInfo &mount)
 	table.add({"DRAM budget", format_size(info.dram_bytes)});
 	table.add({"CXL budget", format_size(info.cxl_bytes)});
 	table.add({"window", format_size(info.window_bytes)});
+	table.add({"most in flight", format_size(info.inflight_bytes)});
+	table.add({"most pinned", format_size(info.pin_limit_bytes)});
 	table.add({"features", join(info.features)});
 	table.add({"hints", join(info.hint_ops)});
+	table.add({"classes", join(info.hint_classes)});
 	table.add({"most hints a call", std::to_string(info.hint_max)});
+	table.add({"most outstanding", std::to_string(info.queue_max) + " an open file"});
+	table.add({"cookies remembered", std::to_string(info.cookie_max) + " an open file"});
 	table.print(out);
 }
 
@@ -57,11 +62,21 @@ Json to_json(const MountInfo &mount)
 	const auto &info = mount.info;
 
 	return {
-		{"mount", mount.path.string()},      {"instance", info.instance},
-		{"version", version_of(info)},       {"granule_bytes", info.granule_bytes},
-		{"dram_bytes", info.dram_bytes},     {"cxl_bytes", info.cxl_bytes},
-		{"window_bytes", info.window_bytes}, {"features", info.features},
-		{"hint_ops", info.hint_ops},         {"hint_max", info.hint_max},
+		{"mount", mount.path.string()},
+		{"instance", info.instance},
+		{"version", version_of(info)},
+		{"granule_bytes", info.granule_bytes},
+		{"dram_bytes", info.dram_bytes},
+		{"cxl_bytes", info.cxl_bytes},
+		{"window_bytes", info.window_bytes},
+		{"inflight_bytes", info.inflight_bytes},
+		{"pin_limit_bytes", info.pin_limit_bytes},
+		{"features", info.features},
+		{"hint_ops", info.hint_ops},
+		{"hint_classes", info.hint_classes},
+		{"hint_max", info.hint_max},
+		{"queue_max", info.queue_max},
+		{"cookie_max", info.cookie_max},
 	};
 }
 

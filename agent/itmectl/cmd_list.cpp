@@ -53,7 +53,7 @@ void print_human(std::ostream &out, const std::vector<Instance> &instances,
 		 const std::vector<MountInfo> &mounts)
 {
 	Table top{{"INSTANCE", "MOUNT", ">GRANULE", ">DRAM IN USE", ">CXL IN USE", ">REGIONS"}};
-	Table regions{{"REGION", ">SIZE", ">IN DRAM", ">IN CXL", "STORE"}};
+	Table regions{{"REGION", ">SIZE", ">IN DRAM", ">IN CXL", ">PINNED", "STORE"}};
 
 	for (const auto &instance : instances) {
 		const auto &attributes = instance.attributes;
@@ -70,6 +70,7 @@ void print_human(std::ostream &out, const std::vector<Instance> &instances,
 				     size_of(region.attributes, "size_bytes"),
 				     size_of(region.attributes, "dram_resident_bytes"),
 				     size_of(region.attributes, "cxl_resident_bytes"),
+				     size_of(region.attributes, "pinned_bytes"),
 				     store == region.attributes.end() ? "-" : store->second});
 		}
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// itmectl residency: which tier holds how much of a region.
+// itmectl residency: which tier holds how much of a region, and where.
 #include "itmectl/command.hpp"
 #include "itmectl/output.hpp"
 #include "itmectl/target.hpp"
@@ -9,6 +9,7 @@
 #include "lib/table.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <ostream>
 
@@ -21,6 +22,8 @@ struct Options {
 	bool json = false;
 };
 
+constexpr std::uint64_t cells_a_line = 64, most_lines = 16;
+
 constexpr Tier fastest_first[] = {Tier::dram, Tier::cxl, Tier::store};
 
 std::string percent(std::uint64_t part, std::uint64_t whole)
@@ -31,7 +34,45 @@ std::string percent(std::uint64_t part, std::uint64_t whole)
 	return std::to_string(static_cast<int>(share * 100 + 0.5)) + " %";
 }
 
-void print_human(std::ostream &out, const OpenRegion &region, const TierShares &shares)
+// A line of cells for each part of the region, with where it begins.
+void print_map(std::ostream &out, const OpenRegion &region, const std::vector<Granule> &granules)
+{
+	constexpr auto most_cells = cells_a_line * most_lines;
+	const auto per_cell =
+		std::max<std::uint64_t>((granules.size() + most_cells - 1) / most_cells, 1);
+	const auto map = map_of(granules, per_cell);
+	const auto cell_bytes = per_cell * region.info.granule_bytes;
+	Table table{{">FROM", "EACH CHARACTER " + format_size(cell_bytes)}};
+
+	for (std::uint64_t cell = 0; cell < map.size(); cell += cells_a_line)
+		table.add({format_size(cell * cell_bytes), map.substr(cell, cells_a_line)});
+	out << '\n';
+	table.print(out);
+	out << "\nD in DRAM, C in CXL memory, d and c only a part of it, ~ busy, . in the store "
+	       "only\n";
+}
+
+// Which granules are in a state that matters to whoever wonders why they stay.
+void print_flags(std::ostream &out, const std::vector<Granule> &granules)
+{
+	constexpr std::pair<const char *, bool Granule::*> flags[] = {
+		{"busy", &Granule::busy},       {"dirty", &Granule::dirty},
+		{"pinned", &Granule::pinned},   {"held", &Granule::held},
+		{"watched", &Granule::watched},
+	};
+	Table table{{"STATE", "GRANULES"}};
+
+	for (const auto &[name, flag] : flags)
+		if (const auto runs = runs_with(granules, flag); !runs.empty())
+			table.add({name, describe(runs)});
+	if (table.empty())
+		return;
+	out << '\n';
+	table.print(out);
+}
+
+void print_human(std::ostream &out, const OpenRegion &region, const TierShares &shares,
+		 const std::vector<Granule> &granules)
 {
 	Table table{{"TIER", ">BYTES", ">SHARE", ">GRANULES", ">BUSY", ">DIRTY", ">PINNED", ">HELD",
 		     ">WATCHED"}};
@@ -46,6 +87,8 @@ void print_human(std::ostream &out, const OpenRegion &region, const TierShares &
 			   std::to_string(share.watched)});
 	}
 	table.print(out);
+	print_map(out, region, granules);
+	print_flags(out, granules);
 }
 
 Json to_json(const OpenRegion &region, const TierShares &shares,
@@ -95,7 +138,7 @@ Result<void> run(const Options &options, Env &env)
 	if (options.json)
 		print_json(env, to_json(*region, shares, runs_of(*granules)));
 	else
-		print_human(env.out, *region, shares);
+		print_human(env.out, *region, shares, *granules);
 	return {};
 }
 

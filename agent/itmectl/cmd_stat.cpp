@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // itmectl stat: counters of instances and regions, or faults as BPF sees them.
 #include "itmectl/command.hpp"
+#include "itmectl/faults.hpp"
 #include "itmectl/output.hpp"
 #include "itmectl/target.hpp"
+#include "lib/counters.hpp"
 #include "lib/explain.hpp"
 #include "lib/instances.hpp"
 #include "lib/table.hpp"
-#include "lib/telemetry.hpp"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <csignal>
-#include <ctime>
 #include <memory>
 #include <ostream>
 
@@ -104,20 +103,51 @@ Result<std::vector<Block>> wanted(const Options &options, Env &env)
 	return blocks;
 }
 
+std::string heading_of(const Block &block)
+{
+	return printable(block.instance + (block.region.empty() ? "" : ":") + block.region);
+}
+
+// By groups; what this itmectl knows no meaning of comes last.
+void print_block(std::ostream &out, const Block &block)
+{
+	Table table{{heading_of(block), ">", ""}};
+	auto rest = block.attributes;
+	const auto add_group = [&](std::string_view title) {
+		table.add({});
+		table.add({std::string(title)});
+	};
+
+	for (const auto &group : meaning_groups()) {
+		bool titled = false;
+
+		for (const auto &meaning : group.meanings) {
+			const auto found = rest.find(std::string(meaning.name));
+			if (found == rest.end())
+				continue;
+			if (!titled)
+				add_group(group.title);
+			titled = true;
+			table.add({"  " + found->first, attribute_text(found->first, found->second),
+				   std::string(meaning.text)});
+			rest.erase(found);
+		}
+	}
+	if (!rest.empty())
+		add_group("OTHERS");
+	for (const auto &[name, value] : rest)
+		table.add({"  " + name, attribute_text(name, value)});
+	table.print(out);
+}
+
 void print_human(std::ostream &out, const std::vector<Block> &blocks)
 {
 	if (blocks.empty())
 		out << "No instance is mounted.\n";
 	for (const auto &block : blocks) {
-		Table table{{printable(block.instance + (block.region.empty() ? "" : ":") +
-				       block.region),
-			     ">"}};
-
-		for (const auto &[name, value] : block.attributes)
-			table.add({name, attribute_text(name, value)});
 		if (&block != &blocks.front())
 			out << '\n';
-		table.print(out);
+		print_block(out, block);
 	}
 }
 
@@ -135,89 +165,10 @@ Json to_json(const std::vector<Block> &blocks)
 	return json;
 }
 
-// SIGINT and SIGTERM end the wait instead of the program, from now on.
-class Stop {
-public:
-	Stop()
-	{
-		sigemptyset(&signals_);
-		sigaddset(&signals_, SIGINT);
-		sigaddset(&signals_, SIGTERM);
-		sigprocmask(SIG_BLOCK, &signals_, &before_);
-	}
-	Stop(const Stop &) = delete;
-	Stop &operator=(const Stop &) = delete;
-	~Stop() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
-
-	void wait(unsigned seconds) const
-	{
-		const timespec timeout{.tv_sec = seconds, .tv_nsec = 0};
-
-		sigtimedwait(&signals_, nullptr, &timeout);
-	}
-
-private:
-	sigset_t signals_{}, before_{};
-};
-
-void print_faults(std::ostream &out, const FaultCounts &counts)
-{
-	constexpr double median = 0.5, nearly_all = 0.99;
-	const auto us = [](std::uint64_t ns) { return std::to_string(ns / 1000) + " us"; };
-	Table table{{"FAULTS", ">"}};
-
-	table.add({"served", std::to_string(counts.fault_count)});
-	table.add({"waited for the store", std::to_string(counts.miss_count)});
-	if (counts.fault_count > 0) {
-		table.add({"mean latency", us(counts.latency_sum_ns / counts.fault_count)});
-		table.add({"half took less than", us(latency_below_ns(counts, median))});
-		table.add({"99 % took less than", us(latency_below_ns(counts, nearly_all))});
-	}
-	table.add({"not counted", std::to_string(counts.dropped_count)});
-	table.print(out);
-}
-
-Json faults_json(const FaultCounts &counts, bool typed)
-{
-	return {
-		{"tracepoint", typed ? "typed" : "classic"},
-		{"fault_count", counts.fault_count},
-		{"miss_count", counts.miss_count},
-		{"latency_sum_ns", counts.latency_sum_ns},
-		{"latency_log2_count", counts.latency_log2_count},
-		{"dropped_count", counts.dropped_count},
-	};
-}
-
-Result<void> watch_faults(const Options &options, Env &env)
-{
-	if (!is_loaded(env.root))
-		return std::unexpected(not_loaded());
-
-	const Stop stop;
-	const auto probe = FaultProbe::attach(env.root);
-	if (!probe)
-		return std::unexpected(probe.error());
-	const bool typed = probe->fallback_reason().empty();
-	if (!typed)
-		env.err << "itmectl: using the classic trace event, which is slower: "
-			<< probe->fallback_reason() << '\n';
-
-	stop.wait(options.bpf_seconds);
-	const auto counts = probe->read();
-	if (!counts)
-		return std::unexpected(counts.error());
-	if (options.json)
-		print_json(env, faults_json(*counts, typed));
-	else
-		print_faults(env.out, *counts);
-	return {};
-}
-
 Result<void> run(const Options &options, Env &env)
 {
 	if (options.bpf_seconds > 0)
-		return watch_faults(options, env);
+		return watch_faults(env, options.bpf_seconds, options.json);
 
 	const auto blocks = wanted(options, env);
 	if (!blocks)

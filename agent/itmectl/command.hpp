@@ -20,6 +20,7 @@ struct Env {
 	std::ostream &out;
 	std::ostream &err;
 	std::filesystem::path root = "/"; // above sys/ and proc/
+	bool err_is_terminal = false;     // somebody watches: progress may be shown
 };
 
 // What is to be done once the command line is known to be right.

@@ -2,9 +2,11 @@
 #include "itmectl/command.hpp"
 
 #include <iostream>
+#include <unistd.h>
 
 int main(int argc, char **argv)
 {
-	itme::Env env{std::cout, std::cerr};
+	itme::Env env{
+		.out = std::cout, .err = std::cerr, .err_is_terminal = isatty(STDERR_FILENO) == 1};
 	return itme::run_itmectl(argc, argv, env);
 }

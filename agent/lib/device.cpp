@@ -21,6 +21,17 @@ static_assert(static_cast<int>(Tier::dram) == ITME_TIER_DRAM);
 
 constexpr std::array tier_names = {"store", "cxl", "dram"};
 
+static_assert(static_cast<int>(HintOp::prefetch) == ITME_HINT_PREFETCH);
+static_assert(static_cast<int>(HintOp::release) == ITME_HINT_RELEASE);
+static_assert(static_cast<int>(HintOp::pin) == ITME_HINT_PIN);
+static_assert(static_cast<int>(HintOp::unpin) == ITME_HINT_UNPIN);
+static_assert(static_cast<int>(HintOp::watch) == ITME_HINT_WATCH);
+static_assert(static_cast<int>(HintOp::cancel) == ITME_HINT_CANCEL);
+
+static_assert(static_cast<int>(HintClass::exact) == ITME_CLASS_EXACT);
+static_assert(static_cast<int>(HintClass::likely) == ITME_CLASS_LIKELY);
+static_assert(static_cast<int>(HintClass::maybe) == ITME_CLASS_MAYBE);
+
 // Bytes that one RESIDENCY call asks for: 2 GiB of a region with the least granule.
 constexpr std::size_t residency_chunk = 32768;
 
@@ -40,6 +51,20 @@ constexpr Name hint_ops[] = {
 	{1U << ITME_HINT_PIN, "pin"},           {1U << ITME_HINT_UNPIN, "unpin"},
 	{1U << ITME_HINT_WATCH, "watch"},       {1U << ITME_HINT_CANCEL, "cancel"},
 };
+
+constexpr Name hint_classes[] = {
+	{1U << ITME_CLASS_EXACT, "exact"},
+	{1U << ITME_CLASS_LIKELY, "likely"},
+	{1U << ITME_CLASS_MAYBE, "maybe"},
+};
+
+template <typename Names> const char *name_of(unsigned number, const Names &names)
+{
+	for (const auto &[bit, name] : names)
+		if (bit == 1U << number)
+			return name;
+	return "unknown";
+}
 
 template <typename Names> std::vector<std::string> names_of(std::uint64_t bits, const Names &names)
 {
@@ -83,6 +108,41 @@ Granule decode(std::uint8_t byte)
 	};
 }
 
+// Only the fields that the op has a use for: the module refuses the others.
+struct itme_hint encode(const Hint &hint)
+{
+	const bool queues = hint.op == HintOp::prefetch || hint.op == HintOp::pin;
+	struct itme_hint entry{};
+
+	entry.op = static_cast<__u32>(hint.op);
+	if (queues) {
+		entry.hint_class = static_cast<__u32>(hint.hint_class);
+		entry.tier = static_cast<__u32>(hint.tier);
+		entry.deadline_ns = hint.deadline_ns;
+	}
+	if (queues || hint.op == HintOp::cancel)
+		entry.cookie = hint.cookie;
+	if (hint.op == HintOp::release && hint.force)
+		entry.flags = ITME_HINT_FORCE;
+	if (hint.op == HintOp::cancel && hint.cookie != 0)
+		return entry; // by its cookie, not by a range
+	entry.offset = hint.offset;
+	entry.length = hint.length;
+	return entry;
+}
+
+Sys<Outcome> wait(const Fd &region, itme_wait &argument)
+{
+	if (const int err = call(region, ITME_IOC_WAIT, argument))
+		return std::unexpected(err);
+	return Outcome{
+		.ready_bytes = argument.ready_bytes,
+		.failed_bytes = argument.failed_bytes,
+		.expired_bytes = argument.expired_bytes,
+		.lost_bytes = argument.lost_bytes,
+	};
+}
+
 } // namespace
 
 const char *tier_name(Tier tier)
@@ -99,6 +159,24 @@ std::optional<Tier> parse_tier(const std::string &name)
 	if (found == tier_names.end())
 		return std::nullopt;
 	return static_cast<Tier>(found - tier_names.begin());
+}
+
+const char *op_name(HintOp op)
+{
+	return name_of(static_cast<unsigned>(op), hint_ops);
+}
+
+const char *class_name(HintClass hint_class)
+{
+	return name_of(static_cast<unsigned>(hint_class), hint_classes);
+}
+
+std::optional<HintClass> parse_class(const std::string &name)
+{
+	for (const auto hint_class : {HintClass::exact, HintClass::likely, HintClass::maybe})
+		if (name == class_name(hint_class))
+			return hint_class;
+	return std::nullopt;
 }
 
 Sys<bool> is_itme(const Path &path)
@@ -133,9 +211,14 @@ Sys<Info> read_info(const Fd &root_or_region)
 		.dram_bytes = info.dram_bytes,
 		.cxl_bytes = info.cxl_bytes,
 		.window_bytes = info.window_bytes,
+		.inflight_bytes = info.inflight_bytes,
+		.pin_limit_bytes = info.pin_limit_bytes,
 		.hint_max = info.hint_max,
+		.queue_max = info.queue_max,
+		.cookie_max = info.cookie_max,
 		.features = names_of(info.features, features),
 		.hint_ops = names_of(info.hint_ops, hint_ops),
+		.hint_classes = names_of(info.hint_classes, hint_classes),
 	};
 }
 
@@ -158,15 +241,8 @@ Sys<std::uint64_t> attach(const Fd &root, const Fd &store, const Attach &request
 Sys<HintResult> carry_out(const Fd &region, const Hint &hint)
 {
 	auto vec = sized<itme_hint_vec>();
-	struct itme_hint entry{};
+	auto entry = encode(hint);
 
-	entry.op = hint.op == HintOp::prefetch ? ITME_HINT_PREFETCH : ITME_HINT_RELEASE;
-	if (hint.op == HintOp::prefetch) {
-		entry.hint_class = ITME_CLASS_EXACT;
-		entry.tier = static_cast<__u32>(hint.tier);
-	}
-	entry.offset = hint.offset;
-	entry.length = hint.length;
 	vec.entries = address(&entry);
 	vec.count = 1;
 	vec.entry_size = sizeof(entry);
@@ -182,25 +258,48 @@ Sys<HintResult> carry_out(const Fd &region, const Hint &hint)
 	};
 }
 
-Sys<std::vector<Granule>> read_residency(const Fd &region)
+Sys<Outcome> wait_cookie(const Fd &region, std::uint64_t cookie, std::uint64_t timeout_ns)
+{
+	auto argument = sized<itme_wait>();
+
+	argument.flags = ITME_WAIT_COOKIE;
+	argument.cookie = cookie;
+	argument.timeout_ns = timeout_ns;
+	return wait(region, argument);
+}
+
+Sys<Outcome> wait_range(const Fd &region, std::uint64_t offset, std::uint64_t length,
+			std::uint64_t timeout_ns)
+{
+	auto argument = sized<itme_wait>();
+
+	argument.flags = ITME_WAIT_RANGE;
+	argument.offset = offset;
+	argument.length = length;
+	argument.timeout_ns = timeout_ns;
+	return wait(region, argument);
+}
+
+Sys<std::vector<Granule>> read_residency(const Fd &region, std::uint64_t first, std::uint64_t count)
 {
 	std::vector<Granule> granules;
-	std::vector<std::uint8_t> bytes(residency_chunk);
+	std::vector<std::uint8_t> bytes(std::min<std::uint64_t>(residency_chunk, count));
 
-	for (;;) {
+	while (granules.size() < count) {
 		auto argument = sized<itme_residency>();
 
-		argument.first_granule = granules.size();
-		argument.count = bytes.size();
+		argument.first_granule = first + granules.size();
+		argument.count = std::min<std::uint64_t>(bytes.size(), count - granules.size());
 		argument.buffer = address(bytes.data());
 		if (const int err = call(region, ITME_IOC_RESIDENCY, argument))
 			return std::unexpected(err);
 		if (argument.count == 0)
-			return granules;
+			break;
 		std::ranges::transform(bytes.begin(),
 				       bytes.begin() + static_cast<std::ptrdiff_t>(argument.count),
 				       std::back_inserter(granules), decode);
 	}
+	return granules;
 }
 
 Sys<Counters> read_counters(const Fd &region)

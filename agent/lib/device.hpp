@@ -23,9 +23,10 @@ struct Info {
 	std::uint32_t version_major = 0, version_minor = 0;
 	std::uint64_t granule_bytes = 0;
 	std::uint64_t dram_bytes = 0, cxl_bytes = 0, window_bytes = 0;
-	std::uint32_t hint_max = 0;
+	std::uint64_t inflight_bytes = 0, pin_limit_bytes = 0;
+	std::uint32_t hint_max = 0, queue_max = 0, cookie_max = 0;
 	std::vector<std::string> features; // that this agent knows by name
-	std::vector<std::string> hint_ops;
+	std::vector<std::string> hint_ops, hint_classes;
 };
 
 struct Attach {
@@ -33,18 +34,43 @@ struct Attach {
 	std::optional<std::uint32_t> mode = {};
 };
 
-enum class HintOp { prefetch, release };
+enum class HintOp : std::uint8_t {
+	prefetch = 1,
+	release = 2,
+	pin = 3,
+	unpin = 4,
+	watch = 5,
+	cancel = 6,
+};
 
+enum class HintClass : std::uint8_t { exact = 1, likely = 2, maybe = 3 };
+
+[[nodiscard]] const char *op_name(HintOp op);
+[[nodiscard]] const char *class_name(HintClass hint_class);
+[[nodiscard]] std::optional<HintClass> parse_class(const std::string &name);
+
+// One hint. What an op has no use for is not looked at.
 struct Hint {
 	HintOp op = HintOp::prefetch;
-	Tier tier = Tier::dram; // of a prefetch
+	HintClass hint_class = HintClass::exact; // of a prefetch or a pin
+	// Of a prefetch dram or cxl; of a pin also store: where it is, or the fastest.
+	Tier tier = Tier::dram;
 	std::uint64_t offset = 0, length = 0;
+	std::uint64_t deadline_ns = 0; // CLOCK_MONOTONIC, of a prefetch or a pin; 0: none
+	std::uint64_t cookie = 0;      // of a prefetch, a pin or a cancel; 0: none
+	bool force = false;            // of a release: what pins keep too
 };
 
 struct HintResult {
 	std::uint64_t accepted_bytes = 0, resident_bytes = 0;
 	std::uint64_t clipped_bytes = 0, refused_bytes = 0;
 	int error = 0; // errno of this hint, or 0
+};
+
+// What came of hints.
+struct Outcome {
+	std::uint64_t ready_bytes = 0, failed_bytes = 0;
+	std::uint64_t expired_bytes = 0, lost_bytes = 0;
 };
 
 // Where one granule is.
@@ -67,7 +93,17 @@ using Counters = std::vector<std::pair<std::string, std::uint64_t>>;
 [[nodiscard]] Sys<Info> read_info(const Fd &root_or_region);
 [[nodiscard]] Sys<std::uint64_t> attach(const Fd &root, const Fd &store, const Attach &request);
 [[nodiscard]] Sys<HintResult> carry_out(const Fd &region, const Hint &hint);
-[[nodiscard]] Sys<std::vector<Granule>> read_residency(const Fd &region);
+
+// Waits at most so long; UINT64_MAX: without an end. ETIMEDOUT: not complete yet.
+// A cookie is forgotten when its outcome was told.
+[[nodiscard]] Sys<Outcome> wait_cookie(const Fd &region, std::uint64_t cookie,
+				       std::uint64_t timeout_ns);
+[[nodiscard]] Sys<Outcome> wait_range(const Fd &region, std::uint64_t offset, std::uint64_t length,
+				      std::uint64_t timeout_ns);
+
+// So many granules from this one on, fewer at the region's end.
+[[nodiscard]] Sys<std::vector<Granule>> read_residency(const Fd &region, std::uint64_t first = 0,
+						       std::uint64_t count = UINT64_MAX);
 [[nodiscard]] Sys<Counters> read_counters(const Fd &region);
 
 } // namespace itme

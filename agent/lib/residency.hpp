@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace itme {
@@ -29,5 +30,19 @@ struct GranuleRun {
 };
 
 [[nodiscard]] std::vector<GranuleRun> runs_of(const std::vector<Granule> &granules);
+
+// Neighbours that have one flag, such as &Granule::pinned; their state is the first's.
+[[nodiscard]] std::vector<GranuleRun> runs_with(const std::vector<Granule> &granules,
+						bool Granule::*flag);
+
+// "0-7, 16, 20-21 and 3 more"
+[[nodiscard]] std::string describe(const std::vector<GranuleRun> &runs);
+
+// One character for each cell of so many granules:
+//   .      nothing of it is in memory
+//   D C    all of it is, and most of that in DRAM, or in CXL memory
+//   d c    some of it is, and most of that in DRAM, or in CXL memory
+//   ~      a fill or a move in it is queued or under way
+[[nodiscard]] std::string map_of(const std::vector<Granule> &granules, std::uint64_t per_cell);
 
 } // namespace itme

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <map>
+#include <numeric>
 #include <sstream>
 #include <vector>
 
@@ -17,8 +18,7 @@ namespace itme {
 namespace {
 
 static_assert(sizeof(itme_record_fault) == ITME_RECORD_FAULT_BYTES);
-static_assert(std::tuple_size_v<decltype(FaultCounts::latency_log2_count)> ==
-	      ITME_RECORD_LOG2_BUCKETS);
+static_assert(std::tuple_size_v<Log2Histogram> == ITME_RECORD_LOG2_BUCKETS);
 
 // What libbpf has to say is in the error that it returns; -1 to keep it quiet.
 int quiet(enum libbpf_print_level, const char *, va_list)
@@ -58,14 +58,14 @@ Error explain_load(int err)
 
 } // namespace
 
-std::uint64_t latency_below_ns(const FaultCounts &counts, double share)
+std::uint64_t below_ns(const Log2Histogram &histogram, double share)
 {
+	const auto all = std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0});
 	std::uint64_t seen = 0;
 
-	for (std::size_t bucket = 0; bucket < counts.latency_log2_count.size(); bucket++) {
-		seen += counts.latency_log2_count[bucket];
-		if (seen > 0 &&
-		    static_cast<double>(seen) >= share * static_cast<double>(counts.fault_count))
+	for (std::size_t bucket = 0; bucket < histogram.size(); bucket++) {
+		seen += histogram[bucket];
+		if (seen > 0 && static_cast<double>(seen) >= share * static_cast<double>(all))
 			return bucket < 63 ? std::uint64_t{2} << bucket : UINT64_MAX;
 	}
 	return 0;
@@ -77,6 +77,7 @@ bool is_known_format(const std::string &format)
 	static const std::map<std::string, std::pair<unsigned, unsigned>> expected = {
 		{"cause", {16, 4}},
 		{"latency_ns", {40, 8}},
+		{"lead_ns", {48, 8}},
 	};
 	std::istringstream lines{format};
 	std::size_t found = 0;
@@ -164,9 +165,14 @@ Result<FaultCounts> FaultProbe::read() const
 	for (const auto &record : records) {
 		counts.fault_count += record.fault_count;
 		counts.miss_count += record.miss_count;
+		counts.late_count += record.late_count;
+		counts.ahead_count += record.ahead_count;
 		counts.latency_sum_ns += record.latency_sum_ns;
-		for (std::size_t b = 0; b < counts.latency_log2_count.size(); b++)
+		counts.lead_sum_ns += record.lead_sum_ns;
+		for (std::size_t b = 0; b < ITME_RECORD_LOG2_BUCKETS; b++) {
 			counts.latency_log2_count[b] += record.latency_log2_count[b];
+			counts.lead_log2_count[b] += record.lead_log2_count[b];
+		}
 	}
 	for (const auto dropped : skeleton_->bss->drop_count)
 		counts.dropped_count += dropped;

@@ -14,18 +14,25 @@ struct fault_bpf;
 
 namespace itme {
 
+// [b] counts values of 2^b ns to 2^(b+1); 0 is in [0].
+using Log2Histogram = std::array<std::uint64_t, 64>;
+
 // Faults of all instances since the probe was attached.
 struct FaultCounts {
 	std::uint64_t fault_count = 0;
-	std::uint64_t miss_count = 0;                       // had to wait for the store
-	std::uint64_t latency_sum_ns = 0;                   // of all faults
-	std::uint64_t dropped_count = 0;                    // events that could not be counted
-	std::array<std::uint64_t, 64> latency_log2_count{}; // [b]: 2^b ns to 2^(b+1)
+	std::uint64_t miss_count = 0;     // waited for the store, nothing was hinted
+	std::uint64_t late_count = 0;     // waited for the store although it was hinted
+	std::uint64_t ahead_count = 0;    // first touch of what a hint had fetched
+	std::uint64_t latency_sum_ns = 0; // of all faults
+	std::uint64_t lead_sum_ns = 0;    // how long what was touched so had been ready
+	std::uint64_t dropped_count = 0;  // events that could not be counted
+	Log2Histogram latency_log2_count{};
+	Log2Histogram lead_log2_count{};
 };
 
-// The least power of two, in ns, that at least this share of faults stayed
-// below; 0 without faults.
-[[nodiscard]] std::uint64_t latency_below_ns(const FaultCounts &counts, double share);
+// The least power of two, in ns, that at least this share of what was counted
+// stayed below; 0 where nothing was counted.
+[[nodiscard]] std::uint64_t below_ns(const Log2Histogram &histogram, double share);
 
 // Does this format file of a trace event have the fields where bpf/ expects them?
 [[nodiscard]] bool is_known_format(const std::string &format);

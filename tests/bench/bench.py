@@ -177,10 +177,11 @@ class Bench:
         )
         return json.loads(said[said.index("{") :])["jobs"][0]["read"]["bw_bytes"]
 
-    def fio_depths(self, file, tries=3):
+    def fio_depths(self, file):
         """The median bytes a second of reading the file once, at each depth."""
 
         def measure():
+            tries = 1 if self.quick else 3
             rates = {depth: [] for depth in FIO_DEPTHS}
             order = [depth for depth in FIO_DEPTHS for _ in range(tries)]
             self.random.shuffle(order)
@@ -194,14 +195,14 @@ class Bench:
         rates = self.fio_depths(file)
         return max(rates, key=rates.get)
 
-    def bandwidth(self, file, tries=3):
+    def bandwidth(self, file):
         """Of the store, bytes a second: the best of some tries at the best depth, each
         over some seconds and without the first, in which a throttle lets more through."""
 
         def measure():
             steady = ("--time_based", "--ramp_time=1", "--runtime=3")
             depth = self.best_depth(file)
-            return max(self.fio(file, depth, *steady) for _ in range(tries))
+            return max(self.fio(file, depth, *steady) for _ in range(1 if self.quick else 3))
 
         return self.keep(("bandwidth", file), measure)
 

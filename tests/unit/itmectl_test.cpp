@@ -73,6 +73,16 @@ TEST(Itmectl, WrongUseIsTwo)
 		{"hint", "prefetch", "/x", "--tier", "store"},
 		{"hint", "prefetch", "/x", "--length", "-1"},
 		{"hint", "release", "/x", "--tier", "dram"},
+		{"hint", "release", "/x", "--class", "exact"},
+		{"hint", "prefetch", "/x", "--class", "sure"},
+		{"hint", "prefetch", "/x", "--deadline", "500"},
+		{"hint", "prefetch", "/x", "--deadline", "-1s"},
+		{"hint", "prefetch", "/x", "--for", "1s"},
+		{"hint", "pin", "/x", "--tier", "store"},
+		{"hint", "pin", "/x", "--for", "soon"},
+		{"hint", "watch", "/x", "--class", "exact"},
+		{"hint", "unpin"},
+		{"drop", "/x", "--length", "1M"},
 		{"stat", "itme0", "--bpf", "1"},
 		{"stat", "--bpf", "0"},
 		{"stat", "--bpf", "x"},
@@ -109,6 +119,11 @@ TEST(Itmectl, WithoutAModuleIsThree)
 		{"stat", file.c_str()},
 		{"residency", file.c_str()},
 		{"hint", "prefetch", file.c_str()},
+		{"hint", "release", file.c_str()},
+		{"hint", "pin", file.c_str()},
+		{"hint", "unpin", file.c_str()},
+		{"hint", "watch", file.c_str()},
+		{"hint", "cancel", file.c_str()},
 		{"drop", file.c_str()},
 		{"detach", file.c_str()},
 		{"umount", folder.c_str()},
@@ -160,8 +175,8 @@ TEST(Itmectl, ListForPeople)
 	EXPECT_EQ(run.out, "INSTANCE  MOUNT  GRANULE       DRAM IN USE  CXL IN USE  REGIONS\n"
 			   "itme0     -        2 MiB  512 MiB of 1 GiB           -        1\n"
 			   "\n"
-			   "REGION         SIZE  IN DRAM  IN CXL  STORE\n"
-			   "itme0:m.gguf  4 MiB    2 MiB       -  /data/m.gguf\n");
+			   "REGION         SIZE  IN DRAM  IN CXL  PINNED  STORE\n"
+			   "itme0:m.gguf  4 MiB    2 MiB       -       -  /data/m.gguf\n");
 }
 
 TEST(Itmectl, ListAsJson)
@@ -234,11 +249,32 @@ TEST(Itmectl, StatForPeople)
 	Tree tree;
 
 	instance(tree);
-	const auto run = itmectl(tree, {"stat"});
+	tree.file("sys/fs/itme/itme0/regions/m.gguf/late_count", "3\n");
+	tree.file("sys/fs/itme/itme0/regions/m.gguf/wasted_bytes", "2097152\n");
+	tree.file("sys/fs/itme/itme0/regions/m.gguf/later_count", "5\n"); // of a newer module
+	const auto run = itmectl(tree, {"stat", "m.gguf"});
 
 	EXPECT_EQ(run.code, 0);
-	EXPECT_NE(run.out.find("fault_count               7\n"), std::string::npos) << run.out;
-	EXPECT_NE(run.out.find("itme0:m.gguf"), std::string::npos) << run.out;
+	EXPECT_EQ(run.out,
+		  "itme0:m.gguf\n"
+		  "\n"
+		  "SETUP\n"
+		  "  size_bytes                  4 MiB  of the region\n"
+		  "  store                /data/m.gguf  where it is read from\n"
+		  "\n"
+		  "MEMORY, NOW\n"
+		  "  dram_resident_bytes         2 MiB  in DRAM\n"
+		  "\n"
+		  "DEMAND\n"
+		  "  late_count                      3  waited for the store although it had been "
+		  "hinted\n"
+		  "\n"
+		  "AHEAD\n"
+		  "  wasted_bytes                2 MiB  fetched ahead, and dropped untouched\n"
+		  "\n"
+		  "OTHERS\n"
+		  "  later_count                     5\n");
+	EXPECT_NE(itmectl(tree, {"stat"}).out.find("  fault_count"), std::string::npos);
 }
 
 TEST(Itmectl, NothingMountedIsNoError)

@@ -39,6 +39,49 @@ TEST(Residency, JoinsNeighboursInTheSameState)
 	EXPECT_TRUE(itme::runs_of({}).empty());
 }
 
+TEST(Residency, FindsRunsOfOneFlag)
+{
+	std::vector<Granule> granules(6);
+
+	EXPECT_TRUE(itme::runs_with(granules, &Granule::pinned).empty());
+	granules[0].pinned = granules[1].pinned = granules[5].pinned = true;
+	granules[1].tier = Tier::cxl; // another state, the same run
+	const auto runs = itme::runs_with(granules, &Granule::pinned);
+
+	ASSERT_EQ(runs.size(), 2);
+	EXPECT_EQ(runs[0].first, 0);
+	EXPECT_EQ(runs[0].count, 2);
+	EXPECT_EQ(runs[1].first, 5);
+	EXPECT_EQ(itme::describe(runs), "0-1, 5");
+	EXPECT_EQ(itme::describe(std::vector<itme::GranuleRun>{}), "");
+}
+
+TEST(Residency, NamesOnlySomeOfManyRuns)
+{
+	std::vector<Granule> granules(20);
+
+	for (std::size_t i = 0; i < granules.size(); i += 2)
+		granules[i].held = true;
+	EXPECT_EQ(itme::describe(itme::runs_with(granules, &Granule::held)),
+		  "0, 2, 4, 6, 8, 10, 12, 14 and 2 more");
+}
+
+TEST(Residency, MapTellsTierAndFraction)
+{
+	const std::vector<Granule> granules{
+		{.tier = Tier::dram},  {.tier = Tier::dram}, {.tier = Tier::dram},
+		{.tier = Tier::store}, {.tier = Tier::cxl},  {.tier = Tier::cxl},
+		{.tier = Tier::store}, {.tier = Tier::cxl},  {.tier = Tier::store},
+		{.tier = Tier::store}, {.tier = Tier::dram}, {.tier = Tier::store, .busy = true},
+		{.tier = Tier::dram},
+	};
+
+	EXPECT_EQ(itme::map_of(granules, 1), "DDD.CC.C..D~D");
+	EXPECT_EQ(itme::map_of(granules, 2), "DdCc.~D");
+	EXPECT_EQ(itme::map_of(granules, 100), "~");
+	EXPECT_EQ(itme::map_of({}, 1), "");
+}
+
 TEST(Residency, TiersHaveOneName)
 {
 	for (const auto tier : {Tier::store, Tier::cxl, Tier::dram})

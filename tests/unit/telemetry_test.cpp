@@ -3,25 +3,21 @@
 
 #include <gtest/gtest.h>
 
-using itme::FaultCounts;
-
-TEST(Telemetry, LatencyIsBelowABucketsEnd)
+TEST(Telemetry, AValueIsBelowItsBucketsEnd)
 {
-	FaultCounts counts;
+	itme::Log2Histogram histogram{};
 
-	EXPECT_EQ(itme::latency_below_ns(counts, 0.5), 0);
+	EXPECT_EQ(itme::below_ns(histogram, 0.5), 0);
 
-	counts.fault_count = 100;
-	counts.latency_log2_count[10] = 90; // 1024 to 2047 ns
-	counts.latency_log2_count[20] = 10;
-	EXPECT_EQ(itme::latency_below_ns(counts, 0.5), 2048);
-	EXPECT_EQ(itme::latency_below_ns(counts, 0.9), 2048);
-	EXPECT_EQ(itme::latency_below_ns(counts, 0.99), 2097152);
+	histogram[10] = 90; // 1024 to 2047 ns
+	histogram[20] = 10;
+	EXPECT_EQ(itme::below_ns(histogram, 0.5), 2048);
+	EXPECT_EQ(itme::below_ns(histogram, 0.9), 2048);
+	EXPECT_EQ(itme::below_ns(histogram, 0.99), 2097152);
 
-	FaultCounts longest;
-	longest.fault_count = 1;
-	longest.latency_log2_count[63] = 1;
-	EXPECT_EQ(itme::latency_below_ns(longest, 1), UINT64_MAX);
+	itme::Log2Histogram longest{};
+	longest[63] = 1;
+	EXPECT_EQ(itme::below_ns(longest, 1), UINT64_MAX);
 }
 
 TEST(Telemetry, KnowsTheTraceEventsLayout)
@@ -35,6 +31,7 @@ TEST(Telemetry, KnowsTheTraceEventsLayout)
 		"\tfield:u32 tier;\toffset:12;\tsize:4;\tsigned:0;\n"
 		"\tfield:u32 cause;\toffset:16;\tsize:4;\tsigned:0;\n"
 		"\tfield:u64 latency_ns;\toffset:40;\tsize:8;\tsigned:0;\n"
+		"\tfield:u64 lead_ns;\toffset:48;\tsize:8;\tsigned:0;\n"
 		"\n"
 		"print fmt: \"x\"\n";
 
@@ -43,5 +40,9 @@ TEST(Telemetry, KnowsTheTraceEventsLayout)
 	auto moved = format;
 	moved.replace(moved.find("offset:40"), 9, "offset:48");
 	EXPECT_FALSE(itme::is_known_format(moved));
+
+	auto older = format; // a module that tells no lead
+	older.replace(older.find("lead_ns"), 7, "some_ns");
+	EXPECT_FALSE(itme::is_known_format(older));
 	EXPECT_FALSE(itme::is_known_format(""));
 }

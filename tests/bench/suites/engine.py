@@ -186,7 +186,7 @@ def scale(bench):
         figures = bench.program(
             "scale",
             *(itme / store.name for store in stores),
-            f"--rounds={5 if bench.quick else 20}",
+            f"--rounds={20 if bench.quick else 60}",
             f"--seed={bench.seed()}",
         )
     hint, fault = pair(figures["hint"]), pair(figures["fault"])

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "lib/duration.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cstddef>
+
+namespace itme {
+
+namespace {
+
+struct Unit {
+	std::string_view name;
+	std::uint64_t ns;
+};
+
+constexpr std::uint64_t second_ns = 1'000'000'000;
+constexpr Unit units[] = {
+	{"ns", 1},        {"us", 1000},          {"ms", 1'000'000},
+	{"s", second_ns}, {"m", 60 * second_ns}, {"h", 3600 * second_ns},
+};
+
+constexpr std::size_t most_digits = 19;
+constexpr std::uint64_t most_ns = INT64_MAX; // what the kernel takes for a time
+
+} // namespace
+
+std::optional<std::uint64_t> parse_duration(std::string_view text)
+{
+	unsigned __int128 value = 0, scale = 1;
+	std::size_t digits = 0, i = 0;
+	bool fraction = false;
+
+	for (; i < text.size(); i++) {
+		if (text[i] == '.' && !fraction && digits > 0) {
+			fraction = true;
+			continue;
+		}
+		if (!std::isdigit(static_cast<unsigned char>(text[i])))
+			break;
+		if (++digits > most_digits)
+			return std::nullopt;
+		value = value * 10 + static_cast<unsigned>(text[i] - '0');
+		if (fraction)
+			scale *= 10;
+	}
+	if (digits == 0 || text[i - 1] == '.')
+		return std::nullopt;
+
+	const auto *unit = std::ranges::find(units, text.substr(i), &Unit::name);
+	if (unit == std::end(units))
+		return std::nullopt;
+	// 19 digits are below 2^64 and an hour is below 2^42 ns: no overflow.
+	value *= unit->ns;
+	if (value % scale != 0 || value / scale > most_ns)
+		return std::nullopt;
+	return static_cast<std::uint64_t>(value / scale);
+}
+
+std::string format_duration(std::uint64_t ns)
+{
+	for (const auto &unit : units) {
+		const auto tenths =
+			(static_cast<unsigned __int128>(ns) * 10 + unit.ns / 2) / unit.ns;
+		if (tenths >= 10000 && unit.ns < second_ns)
+			continue;
+
+		auto text = std::to_string(static_cast<std::uint64_t>(tenths / 10));
+		if (tenths % 10)
+			text += "." + std::to_string(static_cast<unsigned>(tenths % 10));
+		return text + " " + std::string(unit.name);
+	}
+	return {}; // not reached: seconds hold everything
+}
+
+} // namespace itme
