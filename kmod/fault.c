@@ -44,7 +44,7 @@ static vm_fault_t wait_for_frame(struct vm_fault *vmf, struct itme_region *regio
 		itme_count_one(region, miss_count);
 	if (cause & ITME_CAUSE_LATE)
 		itme_count_one(region, late_count);
-	if (cause)
+	if (cause & (ITME_CAUSE_MISS | ITME_CAUSE_LATE))
 		itme_advice_missed(vmf->vma->vm_file, granule, vmf->vma->vm_flags & VM_SEQ_READ);
 	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY)) {
 		err = itme_granule_wait(region, g);

@@ -52,12 +52,12 @@ static ssize_t read_some(struct itme_region *region, struct kiocb *iocb, struct 
 		itme_count_one(region, miss_count);
 	if (cause & ITME_CAUSE_LATE)
 		itme_count_one(region, late_count);
-	if (cause) {
+	if (cause)
 		trace_fault(region, granule,
 			    READ_ONCE(itme_region_granule(region, granule)->tier),
 			    cause | ITME_CAUSE_READ, start_ns ? ktime_get_ns() - start_ns : 0, 0);
+	if (cause & (ITME_CAUSE_MISS | ITME_CAUSE_LATE))
 		itme_advice_missed(iocb->ki_filp, granule, false);
-	}
 	if (direct && PTR_ERR(folio) == -ENODATA)
 		return itme_store_read_direct(region, iocb->ki_pos, to, nowait ? IOCB_NOWAIT : 0);
 	if (PTR_ERR(folio) == -ETIMEDOUT)

@@ -29,8 +29,8 @@
 
 /*
  * A fault was served; one that waited is reported when its wait ends. The first
- * touch of what a hint had fetched has lead_ns, how long it had been ready. Of
- * reads only those that waited are reported.
+ * touch of what a hint had fetched has lead_ns, how long it had been ready (not
+ * of reads). Of reads only these are reported: those that waited, and first touches.
  */
 TRACE_EVENT(fault,
 	TP_PROTO(const struct itme_region *region, u64 granule, u32 tier, u32 cause,
@@ -59,7 +59,7 @@ TRACE_EVENT(fault,
 		  show_tier(__entry->tier),
 		  __print_flags(__entry->cause, "|", { ITME_CAUSE_MISS, "miss" },
 				{ ITME_CAUSE_LATE, "late" }, { ITME_CAUSE_AHEAD, "ahead" },
-				{ ITME_CAUSE_READ, "read" }),
+				{ ITME_CAUSE_READ, "read" }, { ITME_CAUSE_MOVE, "move" }),
 		  __entry->latency_ns, __entry->lead_ns)
 );
 
@@ -97,10 +97,14 @@ TRACE_EVENT(fill,
 		  __entry->error, show_class(__entry->class))
 );
 
-/* A granule moved between frames, or could not. */
+/*
+ * A granule moved between frames, or could not; class is that of the hint that
+ * asked for it.
+ */
 TRACE_EVENT(migrate,
-	TP_PROTO(const struct itme_region *region, u64 granule, u32 from, u32 to, int error),
-	TP_ARGS(region, granule, from, to, error),
+	TP_PROTO(const struct itme_region *region, u64 granule, u32 from, u32 to, int error,
+		 u64 latency_ns, u32 class),
+	TP_ARGS(region, granule, from, to, error, latency_ns, class),
 	TP_STRUCT__entry(
 		__field(u32, dev)
 		__field(u32, from)
@@ -108,6 +112,8 @@ TRACE_EVENT(migrate,
 		__field(u64, region)
 		__field(u64, granule)
 		__field(s32, error)
+		__field(u32, class)
+		__field(u64, latency_ns)
 	),
 	TP_fast_assign(
 		__entry->dev = region->inode.i_sb->s_dev;
@@ -116,10 +122,13 @@ TRACE_EVENT(migrate,
 		__entry->region = region->inode.i_ino;
 		__entry->granule = granule;
 		__entry->error = error;
+		__entry->class = class;
+		__entry->latency_ns = latency_ns;
 	),
-	TP_printk("dev=%u:%u region=%llu granule=%llu from=%s to=%s error=%d",
+	TP_printk("dev=%u:%u region=%llu granule=%llu from=%s to=%s error=%d latency_ns=%llu class=%s",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->region, __entry->granule,
-		  show_tier(__entry->from), show_tier(__entry->to), __entry->error)
+		  show_tier(__entry->from), show_tier(__entry->to), __entry->error,
+		  __entry->latency_ns, __entry->class ? show_class(__entry->class) : "none")
 );
 
 /* A granule was dropped from memory; wasted: it was fetched ahead and never touched. */

@@ -273,4 +273,26 @@ TEST_F(room, held_frames_stay)
 	close(pipes[1]);
 }
 
+/* Nor do they stand before the others, whatever was said about them. */
+TEST_F(room, a_held_frame_that_is_first_to_go)
+{
+	struct iovec pieces[FRAMES] = { { self->addr, PAGE } };
+	struct itme_stat stat;
+	int pipes[2];
+	__u64 g;
+
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(0, posix_fadvise(self->region, 0, GRANULE, POSIX_FADV_NOREUSE));
+	touch_granules(self->addr, 0, FRAMES);
+	/* Held too: all of the window, so that its turn comes. */
+	for (g = 1; g <= variant->window; g++)
+		pieces[g] = (struct iovec){ self->addr + (FRAMES - g) * GRANULE, PAGE };
+	ASSERT_EQ(g * PAGE, vmsplice(pipes[1], pieces, g, 0));
+	EXPECT_EQ(-1, content_check_mapped(self->addr, 0, BYTES, SEED));
+	ASSERT_EQ(0, region_stat(self->region, &stat));
+	EXPECT_EQ(0, stat.timeout_count);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 TEST_HARNESS_MAIN

@@ -65,6 +65,38 @@ static __u64 below(struct actor *a, __u64 n)
 	return next_random(&a->random) % n;
 }
 
+/* What everything looks like, when something is wrong. */
+static void describe(void)
+{
+	static const char *const files[] = {
+		"dram_bytes", "dram_current_bytes", "dram_free_bytes", "cxl_bytes",
+		"cxl_current_bytes", "cxl_free_bytes", "window_bytes", "inflight_bytes",
+		"pin_limit_bytes", "pinned_bytes", "queued_bytes", "timeout_count",
+	};
+	char bytes[64];
+	size_t i;
+	int r;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		fprintf(stderr, "# %s=%lld\n", files[i], instance_number(&all.inst, files[i]));
+	for (r = 0; r < REGIONS; r++) {
+		int region = region_open(&all.inst, regions[r].name, O_RDONLY);
+		struct itme_residency args = {
+			.size = sizeof(args),
+			.count = sizeof(bytes),
+			.buffer = (uintptr_t)bytes,
+		};
+
+		if (ioctl(region, ITME_IOC_RESIDENCY, &args))
+			args.count = 0;
+		fprintf(stderr, "# %s:", regions[r].name);
+		for (i = 0; i < args.count; i++)
+			fprintf(stderr, " %02x", bytes[i]);
+		fprintf(stderr, "\n");
+		close(region);
+	}
+}
+
 __printf(1, 2) static bool is_wrong(const char *fmt, ...)
 {
 	va_list args;
@@ -73,6 +105,7 @@ __printf(1, 2) static bool is_wrong(const char *fmt, ...)
 		va_start(args, fmt);
 		vsnprintf(all.first_wrong, sizeof(all.first_wrong), fmt, args);
 		va_end(args);
+		describe();
 	}
 	atomic_store(&all.stop, true);
 	return false;

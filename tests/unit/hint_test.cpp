@@ -102,6 +102,19 @@ TEST(Hint, RefusedBytesNameTheCause)
 			    .starts_with("2 granules are held"));
 }
 
+TEST(Hint, AHeldFrameThatDidNotMoveIsSeen)
+{
+	HintReport report{.outcome = itme::Outcome{.ready_bytes = 2 * mib}};
+
+	report.shares[1].bytes = 2 * mib;
+	EXPECT_EQ(itme::held_elsewhere(report, {.tier = Tier::dram}), 0);
+	report.shares[1].held = 1;
+	EXPECT_EQ(itme::held_elsewhere(report, {.tier = Tier::dram}), 1);
+	EXPECT_EQ(itme::held_elsewhere(report, {.tier = Tier::cxl}), 0); // there it may stay
+	report.outcome.reset();
+	EXPECT_EQ(itme::held_elsewhere(report, {.tier = Tier::dram}), 0); // not known yet
+}
+
 TEST(Hint, ErrorsNameTheFix)
 {
 	const auto force =

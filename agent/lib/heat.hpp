@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Heat: how often each granule was faulted in, touched or filled, over time. What
+// stays mapped is not seen, so heat is a lower bound of use; watches see more.
+#pragma once
+
+#include "lib/snapshot.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <vector>
+
+namespace itme {
+
+// The newest intervals of one region, oldest first.
+struct HeatMap {
+	RegionId region;
+	std::uint64_t interval_ns = 0;
+	std::uint64_t first_ns = 0; // when the first interval began
+	std::uint64_t granules = 0; // the highest one seen, plus one
+	// [interval][granule]: accesses seen. Rows may be shorter than `granules`.
+	std::vector<std::vector<std::uint32_t>> accesses;
+};
+
+// Keeps the last `intervals` of `interval` each; what is older is forgotten.
+class HeatHistory {
+public:
+	HeatHistory(std::chrono::nanoseconds interval, std::size_t intervals);
+
+	// Counts since attach, as Probe::granules() gives them, in any rhythm.
+	void add(const std::vector<GranuleCounts> &counts, std::uint64_t time_ns);
+	[[nodiscard]] HeatMap map(RegionId region) const;
+	[[nodiscard]] std::vector<RegionId> regions() const;
+	void forget(RegionId region);
+};
+
+} // namespace itme

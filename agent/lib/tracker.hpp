@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Positions of all runs: followers with the watches that they ask for.
+#pragma once
+
+#include "lib/error.hpp"
+#include "lib/file.hpp"
+#include "lib/position.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace itme {
+
+// Feed it every Event of a Probe; it sets the watches that it needs by itself.
+class Tracker {
+public:
+	using Sink = std::function<void(const Position &)>;
+
+	Tracker();
+	Tracker(Tracker &&) noexcept;
+	Tracker &operator=(Tracker &&) noexcept;
+	~Tracker(); // its watches end with it
+
+	// Follows every stream of the schedule through the region of this file; `declared` is
+	// the region's number in the schedule. Opens the file, which must be readable.
+	[[nodiscard]] Result<RegionId> follow(const Path &region_file, const Schedule &schedule,
+					      std::uint32_t declared = 0);
+	void forget(RegionId region);
+
+	void see(const Event &event, const Sink &sink);
+	// An explicit event of a client: STEP and AT at once.
+	[[nodiscard]] Result<Position> announce(RegionId region, const std::string &stream,
+						std::uint64_t pass, std::uint32_t position,
+						std::uint64_t time_ns);
+
+	[[nodiscard]] std::vector<Position> positions() const; // the last of each stream
+	[[nodiscard]] std::vector<std::string> degradations() const;
+
+private:
+	struct State;
+	std::unique_ptr<State> state_;
+};
+
+} // namespace itme
