@@ -21,6 +21,7 @@ struct job {
 	struct itme_request *request; /* being put together, or NULL */
 	u64 gap, gap_bytes; /* resident granules just behind it */
 	u64 spanned_bytes; /* resident granules inside requests */
+	u64 queued_bytes; /* accepted, and by no hint before */
 	bool full; /* a granule was clipped: all behind it are */
 };
 
@@ -151,6 +152,7 @@ static int fetch(struct job *job, u64 granule, struct itme_granule *g, enum itme
 		return err;
 	}
 	job->hint->accepted_bytes += bytes;
+	job->queued_bytes += queued ? bytes : 0;
 	return 0;
 }
 
@@ -307,12 +309,11 @@ static int do_granules(struct job *job)
 	return err;
 }
 
-static void count(struct itme_region *region, const struct itme_hint *hint)
+static void count(const struct job *job)
 {
-	if (hint->op == ITME_HINT_PREFETCH || hint->op == ITME_HINT_PIN)
-		itme_count_add(region, accepted_bytes, hint->accepted_bytes);
-	itme_count_add(region, clipped_bytes, hint->clipped_bytes);
-	itme_count_add(region, refused_bytes, hint->refused_bytes);
+	itme_count_add(job->region, accepted_bytes, job->queued_bytes);
+	itme_count_add(job->region, clipped_bytes, job->hint->clipped_bytes);
+	itme_count_add(job->region, refused_bytes, job->hint->refused_bytes);
 }
 
 /* Carry one checked entry out; its results are in it. The open file's mutex is held. */
@@ -347,7 +348,7 @@ static int carry_out(struct itme_opened *opened, struct itme_hint *hint,
 	}
 	if (err)
 		hint->error = err;
-	count(opened->region, hint);
+	count(&job);
 	trace_hint(opened->region, hint);
 	return err == -EINTR ? err : 0;
 }
