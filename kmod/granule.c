@@ -348,7 +348,7 @@ int itme_granule_wait(struct itme_region *region, struct itme_granule *g)
  * @g: the granule
  * @timeout: jiffies that are left; updated
  *
- * Return: 0, -EINTR for a signal, -ETIMEDOUT.
+ * Return: 0, -ERESTARTSYS for a signal, -ETIMEDOUT.
  */
 int itme_granule_wait_idle(struct itme_granule *g, long *timeout)
 {
@@ -356,7 +356,7 @@ int itme_granule_wait_idle(struct itme_granule *g, long *timeout)
 						     *timeout);
 
 	if (left < 0)
-		return -EINTR;
+		return left;
 	if (!left)
 		return -ETIMEDOUT;
 	*timeout = left;

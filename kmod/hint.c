@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/eventfd.h>
 #include <linux/file.h>
+#include <linux/ktime.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include "itme.h"
@@ -500,7 +501,7 @@ static int wait_range(struct itme_opened *opened, const struct itme_wait *args, 
 		else if (seen.flags & ITME_GRANULE_ERR)
 			outcome->failed += itme_granule_valid_bytes(region, granule);
 		if (signal_pending(current))
-			return -EINTR;
+			return -ERESTARTSYS;
 		cond_resched();
 	}
 	outcome->lost = bytes_between(region, args->offset >> shift, last) - outcome->ready -
@@ -528,6 +529,7 @@ long itme_wait(struct itme_opened *opened, struct itme_wait *args)
 {
 	long timeout = timeout_jiffies(args->timeout_ns);
 	struct itme_outcome outcome = {};
+	u64 start_ns = ktime_get_ns();
 	int err;
 
 	if (args->flags & ~(ITME_WAIT_COOKIE | ITME_WAIT_RANGE))
@@ -545,6 +547,9 @@ long itme_wait(struct itme_opened *opened, struct itme_wait *args)
 	}
 	if (err)
 		outcome = (struct itme_outcome){};
+	/* The call may begin again after a signal: then with what is left. */
+	if (args->timeout_ns != U64_MAX)
+		args->timeout_ns -= min(args->timeout_ns, ktime_get_ns() - start_ns);
 	args->ready_bytes = outcome.ready;
 	args->failed_bytes = outcome.failed;
 	args->expired_bytes = outcome.expired;
