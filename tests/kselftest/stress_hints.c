@@ -148,7 +148,10 @@ bool stress_wait_cookie(struct actor *a)
 	hint.cookie = ++a->cookie;
 	if (!submit_checked(a, r, &hint, 1) || hint.error == -EAGAIN)
 		return false;
-	err = wait_cookie(a->region[r], hint.cookie, 60, &outcome);
+	/* io_uring's task work looks like a signal to those who wait. */
+	do {
+		err = wait_cookie(a->region[r], hint.cookie, 60, &outcome);
+	} while (err == -EINTR);
 	if (err)
 		return stress_fail("WAIT for a cookie gave error %d", err);
 	sum = outcome.ready_bytes + outcome.expired_bytes + outcome.lost_bytes;
@@ -165,7 +168,7 @@ bool stress_wait_range(struct actor *a)
 	size_t bytes = stress_range(a, r, 4 * GRANULE, &offset);
 
 	err = wait_range(a->region[r], offset, bytes, stress_below(a, 3) ? 5 : 0, NULL);
-	if (err && err != -ETIMEDOUT)
+	if (err && err != -ETIMEDOUT && err != -EINTR)
 		return stress_fail("WAIT for a range gave error %d", err);
 	return !err;
 }
@@ -185,7 +188,7 @@ bool stress_migrate(struct actor *a)
 	__u32 tier = stress_below(a, 2) + ITME_TIER_CXL;
 	int err = prefetch(a->region[r], tier, granule * GRANULE, GRANULE);
 
-	if (err && err != -EBUSY)
+	if (err && err != -EBUSY && err != -EINTR)
 		return stress_fail("a prefetch gave error %d", err);
 	return (residency(a->region[r], granule) & ITME_RESIDENCY_TIER_MASK) == (int)tier;
 }
