@@ -339,6 +339,8 @@ TEST_F(poison, met_by_a_copy)
 		SKIP(return, "this kernel has no fault injection");
 	ASSERT_LE(0, cxl_node());
 	ASSERT_EQ(0, prefetch(self->region, ITME_TIER_DRAM, 0, 3 * GRANULE));
+	/* One at a time: two copies side by side could both be the one that fails. */
+	ASSERT_EQ(0, instance_write(&self->inst, "inflight_bytes", "2097152"));
 	ASSERT_EQ(0, write_file(FAIL_COPY "verbose", "0"));
 	ASSERT_EQ(0, write_file(FAIL_COPY "times", "1"));
 	ASSERT_EQ(0, write_file(FAIL_COPY "probability", "100"));
