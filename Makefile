@@ -126,9 +126,16 @@ build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs)) $(li
 # Tests of telemetry are the agent's own library in the guest, and a runtime's stand-ins.
 telemetry_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/telemetry/*.cpp))
 
-build/tests/telemetry-tests: $(telemetry_objs) $(lib_objs)
+build/tests/telemetry-tests: $(telemetry_objs) $(lib_objs) | \
+	build/tests/libllama-standin.so build/tests/libllama-stripped.so
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -lgtest -pthread -o $@
+
+build/tests/libllama-stripped.so: runtime_flags := -DSTEP=another_name
+build/tests/libllama-%.so: tests/telemetry/runtime.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -fPIC -shared $(runtime_flags) $(CFLAGS) $< -o $@
 
 build/agent/lib/device.o $(test_objs): cxx_flags += -Iuapi
 bpf_users := build/agent/lib/telemetry.o build/agent/lib/probe.o build/agent/lib/counts.o

@@ -74,7 +74,8 @@ enum itme_record_byte_cause {
 	ITME_RECORD_BYTE_CAUSES,
 };
 
-#define ITME_RECORD_TIERS 3   /* store, cxl, dram */
+/* Numbers of entries that an index is cut to: powers of two, for the verifier. */
+#define ITME_RECORD_TIERS 4   /* store, cxl, dram, unused */
 #define ITME_RECORD_CLASSES 4 /* unknown, exact, likely, maybe */
 
 struct itme_record_region_key {
@@ -154,7 +155,7 @@ struct itme_record_region {
 	__u64 held_count;
 };
 
-#define ITME_RECORD_REGION_BYTES 2056
+#define ITME_RECORD_REGION_BYTES 2112
 
 /**
  * struct itme_record_thread - a thread that has waited; the key is its tgid << 32 | tid
