@@ -82,17 +82,18 @@ private:
 	std::uint64_t pass_ = 0;
 };
 
-// The share of steps for which a position with their number came while they ran.
+// The share of steps in the middle of which the position was theirs.
 double share_right(const std::vector<Truth> &truths, const std::vector<itme::Position> &positions)
 {
 	std::size_t right = 0;
 
-	for (const auto &truth : truths)
-		right += std::ranges::any_of(positions, [&](const itme::Position &position) {
-			return position.position == truth.step &&
-			       position.time_ns >= truth.begin_ns &&
-			       position.time_ns <= truth.end_ns;
-		});
+	for (const auto &truth : truths) {
+		const auto middle_ns = truth.begin_ns + (truth.end_ns - truth.begin_ns) / 2;
+		const auto last = std::ranges::find_last_if(
+			positions, [&](const auto &p) { return p.time_ns <= middle_ns; });
+
+		right += !last.empty() && last.front().position == truth.step;
+	}
 	return static_cast<double>(right) / static_cast<double>(truths.size());
 }
 
