@@ -69,7 +69,7 @@ endif
 # What tracepoints cost while nothing is attached is measured against this one.
 .PHONY: kmod-untraced
 kmod-untraced:
-	$(Q)+$(MAKE) kmod kmod_dir=build/kmod-untraced/$(release) KCFLAGS=-DITME_UNTRACED KDIR=$(kdir)
+	$(Q)+$(MAKE) kmod kmod_dir=build/kmod-untraced/$(release) KDIR=$(kdir) KCFLAGS=-DNOTRACE ITME_UNTRACED=1
 
 # ----------------------------------------------------------------------
 # bpf: CO-RE objects and their libbpf skeletons.

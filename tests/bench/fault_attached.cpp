@@ -67,8 +67,8 @@ Result<void> block(const Region &region, const Options &options, bool attached,
 	const auto snapshot = probe->snapshot();
 	if (!snapshot)
 		return std::unexpected(snapshot.error());
-	const uint64_t faults = static_cast<uint64_t>(options.rounds + 2) *
-				(region.bytes() / huge_bytes);
+	const uint64_t faults =
+		static_cast<uint64_t>(options.rounds + 2) * (region.bytes() / huge_bytes);
 	if (snapshot->regions.size() != 1 || snapshot->regions[0].faults != faults)
 		return fail("telemetry has not seen each of " + std::to_string(faults) + " faults");
 	return {};

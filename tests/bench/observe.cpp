@@ -66,9 +66,9 @@ Result<bench::Json> measure(const Options &options)
 
 	std::cout << "ready" << std::endl;
 	while (poll(fds, 2, 2000) >= 0 && fds[0].revents == 0) {
-		const auto seen = probe->events(std::chrono::milliseconds(0), [&](const Event &event) {
-			tracker.see(event, publish);
-		});
+		const auto seen =
+			probe->events(std::chrono::milliseconds(0),
+				      [&](const Event &event) { tracker.see(event, publish); });
 		if (!seen)
 			return std::unexpected(seen.error());
 		events += *seen;

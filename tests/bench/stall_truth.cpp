@@ -69,9 +69,9 @@ Result<bench::Json> measure(const Options &options)
 	const auto snapshot = probe->snapshot();
 	if (!snapshot)
 		return std::unexpected(snapshot.error());
-	const auto found = std::ranges::find(
-		snapshot->regions, RegionId{kernel_dev(status.st_dev), status.st_ino},
-		&RegionCounts::id);
+	const auto found = std::ranges::find(snapshot->regions,
+					     RegionId{kernel_dev(status.st_dev), status.st_ino},
+					     &RegionCounts::id);
 	if (found == snapshot->regions.end())
 		return fail("telemetry has seen nothing of the region");
 	for (const auto &drop : snapshot->drops)
@@ -80,9 +80,8 @@ Result<bench::Json> measure(const Options &options)
 	const auto cause = [&](StallCause why, uint64_t timed_ns) {
 		const auto &stall = found->stalls.of(why);
 
-		return bench::Json{{"accounted_ns", stall.ns},
-				   {"timed_ns", timed_ns},
-				   {"count", stall.count}};
+		return bench::Json{
+			{"accounted_ns", stall.ns}, {"timed_ns", timed_ns}, {"count", stall.count}};
 	};
 	return bench::Json{{"miss", cause(StallCause::miss, miss_ns)},
 			   {"late", cause(StallCause::late, late_ns)}};
