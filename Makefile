@@ -66,6 +66,11 @@ ifndef KDIR
 	$(Q)ln -sfn $(release)/itme.ko build/kmod/itme.ko
 endif
 
+# What tracepoints cost while nothing is attached is measured against this one.
+.PHONY: kmod-untraced
+kmod-untraced:
+	$(Q)+$(MAKE) kmod kmod_dir=build/kmod-untraced/$(release) KDIR=$(kdir) KCFLAGS=-DNOTRACE ITME_UNTRACED=1
+
 # ----------------------------------------------------------------------
 # bpf: CO-RE objects and their libbpf skeletons.
 
@@ -126,6 +131,20 @@ build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs) $(rep
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -lgtest -pthread -o $@
 
+# Tests of telemetry are the agent's own library in the guest, and a runtime's stand-ins.
+telemetry_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/telemetry/*.cpp))
+
+build/tests/telemetry-tests: $(telemetry_objs) $(lib_objs) | \
+	build/tests/libllama-standin.so build/tests/libllama-stripped.so
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -lgtest -pthread -o $@
+
+build/tests/libllama-stripped.so: runtime_flags := -DSTEP=another_name
+build/tests/libllama-%.so: tests/telemetry/runtime.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -fPIC -shared $(runtime_flags) $(CFLAGS) $< -o $@
+
 # The replayer, and the programs of make bench: each of their sources is one.
 bench_bins := $(bench_objs:.o=)
 replay_libs := $(filter-out %/main.o,$(replay_objs)) $(addprefix build/agent/lib/,file.o size.o table.o)
@@ -138,12 +157,18 @@ build/replay: $(replay_objs) $(replay_libs)
 
 $(bench_bins): build/%: build/%.o $(replay_libs)
 	$(call say,LINK,$@)
-	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ -pthread -o $@
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
+
+# Those that are agents themselves.
+bench_agents := $(addprefix build/tests/bench/,stall_truth fault_attached observe)
+$(bench_agents): $(lib_objs)
+$(bench_agents): bench_libs := $(agent_libs)
 
 build/agent/lib/device.o build/tests/replay/region.o $(test_objs): cxx_flags += -Iuapi
 $(replay_objs) $(bench_objs) $(test_objs): cxx_flags += -Itests
-build/agent/lib/telemetry.o: cxx_flags += -Ibpf -isystem build/bpf
-build/agent/lib/telemetry.o: $(bpf_skels)
+bpf_users := build/agent/lib/telemetry.o build/agent/lib/probe.o build/agent/lib/counts.o
+$(bpf_users): cxx_flags += -Ibpf -isystem build/bpf
+$(bpf_users): $(bpf_skels)
 
 build/%.o: %.cpp
 	$(call say,CXX,$@)
@@ -155,7 +180,7 @@ build/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
--include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(replay_objs) $(bench_objs) $(test_objs))
+-include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(replay_objs) $(bench_objs) $(test_objs) $(telemetry_objs))
 
 # clang-tidy takes long; an object that was not compiled again need not be looked at again.
 tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs) $(replay_objs) $(bench_objs)) ## clang-tidy alone, for lint
@@ -193,7 +218,7 @@ fuzz: ## fuzz each parser for FUZZ_SECONDS (600)
 # ----------------------------------------------------------------------
 # Proof, show, and use.
 
-kselftest: ## the kernel tests, built; scripts/vm runs them
+kselftest: build/tests/telemetry-tests ## the kernel tests, built; scripts/vm runs them
 	$(Q)+$(MAKE) -C tests/kselftest O=$(CURDIR)/build/kselftest
 
 check: ## everything that proves it works, the guest included
