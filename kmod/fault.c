@@ -32,12 +32,15 @@ static void report(struct itme_region *region, u64 granule, u32 cause, u64 start
  * Return: 0 to look again; else what the fault returns.
  */
 static vm_fault_t wait_for_frame(struct vm_fault *vmf, struct itme_region *region, u64 granule,
-				 u32 cause, u64 start_ns)
+				 u32 cause, struct itme_fill *fill, u64 start_ns)
 {
+	unsigned int may_drop_lock = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT;
 	struct itme_granule *g = itme_region_granule(region, granule);
 	struct file *file;
 	int err;
 
+	if (fill && (vmf->flags & may_drop_lock) != FAULT_FLAG_ALLOW_RETRY)
+		itme_fill_queue(fill);
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
 	if (cause & ITME_CAUSE_MISS)
@@ -52,6 +55,8 @@ static vm_fault_t wait_for_frame(struct vm_fault *vmf, struct itme_region *regio
 	}
 	file = get_file(vmf->vma->vm_file); /* the region, once the VMA may be gone */
 	release_fault_lock(vmf);
+	if (fill)
+		itme_fill_begin(fill);
 	itme_granule_wait(region, g);
 	report(region, granule, cause, start_ns, 0);
 	fput(file);
@@ -100,10 +105,11 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	if (tried && itme_granule_failed(g))
 		return VM_FAULT_SIGBUS;
 	for (;;) {
+		struct itme_fill *fill = NULL;
 		u32 why = 0;
 		vm_fault_t ret;
 
-		folio = itme_granule_get(region, granule, ITME_GET_NOWAIT, &why);
+		folio = itme_granule_get(region, granule, ITME_GET_NOWAIT, &why, &fill);
 		if (!IS_ERR(folio)) {
 			vmf->page = folio_page(folio, vmf->pgoff & ((1UL << order) - 1));
 			if (unlikely(is_poisoned(folio, vmf->page))) {
@@ -122,7 +128,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 		}
 		if (PTR_ERR(folio) != -EAGAIN)
 			return error_to_fault(PTR_ERR(folio));
-		ret = wait_for_frame(vmf, region, granule, why, start_ns);
+		ret = wait_for_frame(vmf, region, granule, why, fill, start_ns);
 		if (ret)
 			return ret;
 		cause |= why;

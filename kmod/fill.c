@@ -2,10 +2,11 @@
 /*
  * Fills: reading a granule from the store straight into a frame.
  *
- * A worker finds the frame, which may mean moving or dropping another granule,
- * and submits an asynchronous read. It runs apart from the thread that faulted
- * because it takes the store's locks, and that thread may hold others. It waits
- * for no read, so that a few workers keep many of them under way.
+ * A thread that waits for its granule submits the read itself, where there is a
+ * frame without a copy and the store takes the read without waiting for a lock.
+ * Else a worker does: it may have to move another granule to have the frame, and
+ * to wait for locks of the store, of which that thread may hold some. It waits for
+ * no read, so that a few workers keep many of them under way.
  */
 #include <linux/bvec.h>
 #include <linux/highmem.h>
@@ -175,23 +176,31 @@ static void submit(struct itme_fill *fill)
 		fill_complete(&fill->iocb, res);
 }
 
+static struct folio *find_frame(struct itme_fill *fill)
+{
+	struct itme_instance *inst = fill->region->inst;
+
+	if (fill->hint_class)
+		return itme_victim_obtain_now(inst, fill->tier,
+					      itme_victim_taker(fill->hint_class));
+	return itme_victim_obtain(inst, &fill->tier);
+}
+
 /* A frame that has met poison since it was given out is of no use. */
 static void obtain(struct itme_fill *fill)
 {
 	struct itme_instance *inst = fill->region->inst;
 
 	for (;;) {
-		if (fill->hint_class)
-			fill->folio = itme_victim_obtain_now(inst, fill->tier,
-						itme_victim_taker(fill->hint_class));
-		else
-			fill->folio = itme_victim_obtain(inst, &fill->tier);
+		if (!fill->folio)
+			fill->folio = find_frame(fill);
 		if (!fill->folio || !itme_poison_in_frame(fill->folio))
 			return;
 		itme_frame_retire(inst, fill->tier);
 		itme_count_add(fill->region, retired_bytes, itme_granule_bytes(inst));
 		if (!fill->hint_class)
 			itme_victim_abandon(inst, NULL, fill->tier);
+		fill->folio = NULL;
 	}
 }
 
@@ -201,8 +210,7 @@ static void fill_work(struct work_struct *work)
 	struct itme_fill *fill = container_of(work, struct itme_fill, work);
 	struct itme_region *region = fill->region;
 
-	if (!fill->folio)
-		obtain(fill);
+	obtain(fill);
 	if (fill->promised)
 		itme_victim_unpromise(region->inst, fill->tier);
 	fill->promised = false;
@@ -221,8 +229,43 @@ static void fill_work(struct work_struct *work)
 	put_fill(fill);
 }
 
+static bool takes_no_locks(const struct itme_fill *fill)
+{
+	return fill->nowait || fill->region->store_is_bdev;
+}
+
 /**
- * itme_fill_start - read a granule from the store
+ * itme_fill_begin - begin a fill whose granule the caller waits for
+ * @fill: a demand fill from itme_fill_prepare(); the caller has it no more
+ *
+ * Process context; the caller holds no lock of ours, nor mmap_lock. It may hold
+ * locks of the store's file system.
+ */
+void itme_fill_begin(struct itme_fill *fill)
+{
+	struct itme_instance *inst = fill->region->inst;
+
+	if (takes_no_locks(fill))
+		fill->folio = itme_victim_obtain_quick(inst, &fill->tier);
+	if (!fill->folio || itme_poison_in_frame(fill->folio)) {
+		itme_fill_queue(fill);
+		return;
+	}
+	submit(fill);
+	put_fill(fill);
+}
+
+/**
+ * itme_fill_queue - have a worker begin a fill
+ * @fill: from itme_fill_prepare(); the caller has it no more
+ */
+void itme_fill_queue(struct itme_fill *fill)
+{
+	queue_work(fill->region->inst->fill_wq, &fill->work);
+}
+
+/**
+ * itme_fill_prepare - the fill of a granule
  * @region: its region
  * @granule: its number
  * @g: the granule, FILLING, owned by the caller and from now on by the fill
@@ -230,12 +273,13 @@ static void fill_work(struct work_struct *work)
  * @hint_class: of the hint that it is for, or 0 for a demand fill
  * @promised: it has the promise of a frame of @tier
  *
- * Returns at once; itme_granule_wait() waits.
+ * Follow with itme_fill_begin() or itme_fill_queue().
  *
- * Return: 0; -ENOMEM with the granule ABSENT again.
+ * Return: the fill; NULL without memory, with the granule ABSENT again.
  */
-int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule *g,
-		    enum itme_tier tier, enum itme_hint_class hint_class, bool promised)
+struct itme_fill *itme_fill_prepare(struct itme_region *region, u64 granule,
+				    struct itme_granule *g, enum itme_tier tier,
+				    enum itme_hint_class hint_class, bool promised)
 {
 	struct itme_fill *fill = kmem_cache_zalloc(fill_cache, GFP_KERNEL);
 
@@ -243,7 +287,7 @@ int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule
 		if (promised)
 			itme_victim_unpromise(region->inst, tier);
 		itme_granule_absent(region, g, 0);
-		return -ENOMEM;
+		return NULL;
 	}
 	INIT_WORK(&fill->work, fill_work);
 	refcount_set(&fill->refs, 1);
@@ -258,8 +302,7 @@ int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule
 	fill->start_ns = trace_fill_enabled() ? ktime_get_ns() : 0;
 	itme_region_busy_get(region);
 	set_pending(fill, !hint_class);
-	queue_work(region->inst->fill_wq, &fill->work);
-	return 0;
+	return fill;
 }
 
 /**

@@ -401,6 +401,24 @@ static bool too_many_begun(struct itme_instance *inst, unsigned int flags)
 	       atomic_long_read(&inst->nr_demand) >= READ_ONCE(inst->window_frames);
 }
 
+/* Who waits for the fill begins it, here or where the caller has let go of its locks. */
+static int begin_fill(struct itme_region *region, u64 granule, struct itme_granule *g,
+		      unsigned int flags, struct itme_fill **out)
+{
+	struct itme_fill *fill =
+		itme_fill_prepare(region, granule, g, ITME_TIER_STORE, 0, false);
+
+	if (!fill)
+		return -ENOMEM;
+	if (!(flags & ITME_GET_NOWAIT))
+		itme_fill_begin(fill);
+	else if (out)
+		*out = fill;
+	else
+		itme_fill_queue(fill);
+	return 0;
+}
+
 /**
  * itme_granule_get - get a reference on a granule's frame, filling it if absent
  * @region: the region
@@ -408,14 +426,16 @@ static bool too_many_begun(struct itme_instance *inst, unsigned int flags)
  * @flags: ITME_GET_*
  * @cause: (out) ITME_CAUSE_* added where it has to be waited for, or was fetched ahead
  *
- * With ITME_GET_NOWAIT an absent granule's fill is started, but not waited for.
+ * @fill: (out) with ITME_GET_NOWAIT, where an absent granule's fill is to begin: the
+ *	caller does that; NULL where a worker is to
+ *
  *
  * Return: the frame, referenced; or an error pointer: -EAGAIN or -ENODATA as the
  * flags ask, -EIO where the store could not be read or no frame was found,
  * -EINTR, -ETIMEDOUT, -ENOMEM.
  */
 struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned int flags,
-			       u32 *cause)
+			       u32 *cause, struct itme_fill **fill)
 {
 	struct itme_granule *g = itme_region_granule_alloc(region, granule);
 	bool tried = false;
@@ -445,7 +465,7 @@ struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned
 				return ERR_PTR(-EAGAIN);
 			if (itme_granule_start_fill(region, g, ITME_GRANULE_DEMAND,
 						    ITME_TIER_STORE, NULL)) {
-				err = itme_fill_start(region, granule, g, ITME_TIER_STORE, 0, false);
+				err = begin_fill(region, granule, g, flags, fill);
 				if (err)
 					return ERR_PTR(err);
 			}

@@ -326,6 +326,7 @@ enum itme_taker {
 	ITME_TAKER_HINT_EXACT, /* also settled residents */
 	ITME_TAKER_BUDGET, /* anything but pins: the budget has become smaller */
 	ITME_TAKER_DEMAND, /* the same, by the rule of victim.c */
+	ITME_TAKER_FAULT, /* the same, unless it takes a copy */
 };
 
 static inline struct itme_region *itme_region_of(const struct inode *inode)
@@ -419,8 +420,9 @@ void itme_region_busy_put(struct itme_region *region);
 #define ITME_GET_NOWAIT 0x01 /* -EAGAIN instead of a wait */
 #define ITME_GET_NOFILL 0x02 /* -ENODATA where absent */
 #define ITME_GET_READ 0x04 /* the caller reads it now, and does not map it later */
+struct itme_fill;
 struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned int flags,
-			       u32 *cause);
+			       u32 *cause, struct itme_fill **fill);
 int itme_granule_wait(struct itme_region *region, struct itme_granule *g);
 int itme_granule_wait_idle(struct itme_granule *g, long *timeout);
 #define ITME_CLAIM_UNSEEN 0x01 /* also what a waiter has not mapped or read yet */
@@ -454,8 +456,11 @@ ssize_t itme_read_iter(struct kiocb *iocb, struct iov_iter *to);
 /* fill.c */
 int itme_fill_init(void);
 void itme_fill_exit(void);
-int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule *g,
-		    enum itme_tier tier, enum itme_hint_class hint_class, bool promised);
+struct itme_fill *itme_fill_prepare(struct itme_region *region, u64 granule,
+				    struct itme_granule *g, enum itme_tier tier,
+				    enum itme_hint_class hint_class, bool promised);
+void itme_fill_begin(struct itme_fill *fill);
+void itme_fill_queue(struct itme_fill *fill);
 
 /* frame.c */
 int itme_frames_check(struct fs_context *fc, enum itme_tier tier, u64 bytes,
@@ -478,6 +483,7 @@ bool itme_victim_promise(struct itme_instance *inst, enum itme_tier tier,
 			 enum itme_taker taker);
 void itme_victim_unpromise(struct itme_instance *inst, enum itme_tier tier);
 struct folio *itme_victim_obtain(struct itme_instance *inst, enum itme_tier *tier);
+struct folio *itme_victim_obtain_quick(struct itme_instance *inst, enum itme_tier *tier);
 struct folio *itme_victim_obtain_now(struct itme_instance *inst, enum itme_tier tier,
 				     enum itme_taker taker);
 void itme_victim_abandon(struct itme_instance *inst, struct folio *folio,

@@ -366,13 +366,18 @@ static void begin(struct itme_instance *inst, const struct next_granule *next)
 	struct itme_granule *g = itme_region_granule(region, next->granule);
 	struct itme_granule seen = itme_granule_snapshot(g);
 	bool promised = false;
+	struct itme_fill *fill;
 	int err = 0;
 
 	if (seen.state == ITME_ABSENT &&
 	    itme_granule_start_fill(region, g, ITME_GRANULE_HINTED, next->tier, &promised)) {
 		atomic_long_inc(&inst->nr_hinted);
-		err = itme_fill_start(region, next->granule, g, next->tier, next->hint_class,
-				      promised);
+		fill = itme_fill_prepare(region, next->granule, g, next->tier, next->hint_class,
+					 promised);
+		if (fill)
+			itme_fill_queue(fill);
+		else
+			err = -ENOMEM;
 	} else if (seen.state == ITME_RESIDENT && seen.tier != next->tier &&
 		   (next->pin || !(seen.flags & ITME_GRANULE_PINNED))) {
 		atomic_long_inc(&inst->nr_hinted);

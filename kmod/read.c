@@ -47,7 +47,7 @@ static ssize_t read_some(struct itme_region *region, struct kiocb *iocb, struct 
 	if (nowait)
 		flags |= ITME_GET_NOWAIT;
 	bytes = min_t(u64, iov_iter_count(to), itme_granule_valid_bytes(region, granule) - offset);
-	folio = itme_granule_get(region, granule, flags, &cause);
+	folio = itme_granule_get(region, granule, flags, &cause, NULL);
 	if (cause & ITME_CAUSE_MISS)
 		itme_count_one(region, miss_count);
 	if (cause & ITME_CAUSE_LATE)

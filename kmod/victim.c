@@ -302,7 +302,7 @@ static struct folio *newcomer_victim(struct itme_instance *inst, enum itme_tier 
 	bool full = !inst->pool[ITME_TIER_CXL].nr_free || top == ITME_TIER_CXL;
 	struct folio *folio = NULL;
 
-	if (search->taker == ITME_TAKER_DEMAND && full && !search->renewed &&
+	if (search->taker >= ITME_TAKER_DEMAND && full && !search->renewed &&
 	    get_random_u32_below(ITME_VICTIM_RENEWAL) == 0)
 		folio = renewal_victim(inst, tier);
 	if (folio) {
@@ -499,6 +499,11 @@ static int demote(struct itme_instance *inst, struct victim *v, unsigned int cla
 	return err;
 }
 
+static bool may_demote(const struct itme_instance *inst, enum itme_tier from)
+{
+	return from == ITME_TIER_DRAM && READ_ONCE(inst->pool[ITME_TIER_CXL].nr_free);
+}
+
 /**
  * itme_victim_reclaim - free a frame of a tier by moving or dropping a resident
  * @inst: the instance
@@ -520,6 +525,8 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 		struct victim v;
 		int err;
 
+		if (taker == ITME_TAKER_FAULT && may_demote(inst, tier))
+			return NULL;
 		if (!take_victim(inst, &from, &search, &v))
 			return NULL;
 		err = from == ITME_TIER_DRAM ? demote(inst, &v, claim) : -ENOSPC;
@@ -623,6 +630,27 @@ struct folio *itme_victim_obtain(struct itme_instance *inst, enum itme_tier *tie
 	}
 	add_inflight(inst, -1);
 	return NULL;
+}
+
+/**
+ * itme_victim_obtain_quick - get a frame for a demand fill, if no copy is needed for it
+ * @inst: the instance
+ * @tier: (out) the frame's tier
+ *
+ * For the thread that waits for the fill. Otherwise as itme_victim_obtain().
+ *
+ * Return: an unbound frame that the caller owns, or NULL.
+ */
+struct folio *itme_victim_obtain_quick(struct itme_instance *inst, enum itme_tier *tier)
+{
+	struct folio *folio;
+
+	*tier = itme_victim_top_tier(inst);
+	add_inflight(inst, 1);
+	folio = itme_victim_obtain_now(inst, *tier, ITME_TAKER_FAULT);
+	if (!folio)
+		add_inflight(inst, -1);
+	return folio;
 }
 
 /**
