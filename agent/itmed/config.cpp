@@ -128,8 +128,8 @@ private:
 			if (const auto *item = entry.as_table())
 				found.push_back(item);
 			else
-				fault(entry, key + " must be a list of tables: write [[" + key +
-						     "]]");
+				fault(entry,
+				      key + " must be a list of tables: write [[" + key + "]]");
 		}
 		return found;
 	}
@@ -153,21 +153,22 @@ private:
 		text(table, key, value);
 		if (value.empty())
 			return;
-		const bool budget = key == std::string_view{"dram"} || key == std::string_view{"cxl"};
+		const bool budget =
+			key == std::string_view{"dram"} || key == std::string_view{"cxl"};
 		const bool name = key == std::string_view{"name"};
 		if (budget && !is_budget(value))
 			return fault(*table.get(key), std::string{key} + " = \"" + value +
 							      "\" is no budget such as \"32G\" or "
 							      "\"256G@1\"");
-		if (name && (value.size() > 31 ||
-			     value.find_first_of(",/ \t\n\\") != value.npos))
+		if (name && (value.size() > 31 || value.find_first_of(",/ \t\n\\") != value.npos))
 			return fault(*table.get(key), "name = \"" + value +
 							      "\" names no instance: at most 31 "
 							      "bytes without ',', '/' or space");
 		if (!budget && !name && !parse_size(value))
 			return fault(*table.get(key), std::string{key} + " = \"" + value +
 							      "\" is no size such as \"2M\"");
-		mount.options += (mount.options.empty() ? "" : ",") + std::string{key} + "=" + value;
+		mount.options +=
+			(mount.options.empty() ? "" : ",") + std::string{key} + "=" + value;
 	}
 
 	void read_mount(const toml::table &table)

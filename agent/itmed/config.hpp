@@ -18,7 +18,7 @@ struct AttachConfig {
 	Path store;
 	std::string name; // never empty: else that of the store
 	std::optional<std::uint32_t> mode = {};
-	std::string owner, group; // names or numbers; "": root
+	std::string owner, group;      // names or numbers; "": root
 	std::string schedule = "auto"; // of the model's header; "none"; or a schedule file
 };
 

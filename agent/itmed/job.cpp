@@ -58,8 +58,9 @@ Error explain_mount(int err, const Job &job, const std::string &log)
 					      "): a node has not so much memory free (dmesg "
 					      "says which); lower the budget"};
 	case EBUSY:
-		return {Exit::failed, "mounting " + path + ": an instance of that name is "
-							   "mounted elsewhere (itmectl list)"};
+		return {Exit::failed, "mounting " + path +
+					      ": an instance of that name is "
+					      "mounted elsewhere (itmectl list)"};
 	default:
 		return {Exit::failed, "mounting " + path + " (" + job.options +
 					      "): " + errno_text(err) + " (dmesg may say why)"};
@@ -109,8 +110,8 @@ Result<void> mount_instance(const Job &job)
 		return std::unexpected(explain_mount(err, job, log_of(context)));
 	}
 	const Fd mount{fsmount(context.get(), FSMOUNT_CLOEXEC, 0)};
-	if (!mount || move_mount(mount.get(), "", AT_FDCWD, job.mount.c_str(),
-				 MOVE_MOUNT_F_EMPTY_PATH) < 0)
+	if (!mount ||
+	    move_mount(mount.get(), "", AT_FDCWD, job.mount.c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return std::unexpected(explain_mount(errno, job, ""));
 	return {};
 }
@@ -123,7 +124,8 @@ Result<uid_t> owner_of(const std::string &name)
 		return static_cast<uid_t>(*number);
 	const auto *user = getpwnam(name.c_str());
 	if (user == nullptr)
-		return fail("there is no user '" + name + "': give owner = a user's name or number");
+		return fail("there is no user '" + name +
+			    "': give owner = a user's name or number");
 	return user->pw_uid;
 }
 

@@ -67,8 +67,8 @@ Result<void> Loop::turn(std::uint64_t until_ns)
 
 	if (until_ns != UINT64_MAX) {
 		const auto left = until_ns > now ? until_ns - now : 0;
-		timeout = static_cast<int>(std::min<std::uint64_t>((left + ms_ns - 1) / ms_ns,
-								   INT32_MAX));
+		timeout = static_cast<int>(
+			std::min<std::uint64_t>((left + ms_ns - 1) / ms_ns, INT32_MAX));
 	}
 	const int n = epoll_wait(epoll_.get(), events.data(), events.size(), timeout);
 	if (n < 0 && errno != EINTR)

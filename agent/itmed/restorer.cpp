@@ -67,8 +67,8 @@ Restorer::Restorer(std::vector<MountConfig> mounts, std::set<Path> released)
     : mounts_(std::move(mounts))
 {
 	for (const auto &mount : mounts_) {
-		goals_.push_back({.mount = {},
-				  .attachments = std::vector<Goal>(mount.attachments.size())});
+		goals_.push_back(
+			{.mount = {}, .attachments = std::vector<Goal>(mount.attachments.size())});
 		if (released.contains(mount.path))
 			release(mount.path, "unmounted before itmed was restarted");
 	}
@@ -82,8 +82,7 @@ std::vector<Restorer::Task> Restorer::step(std::uint64_t now_ns, const Facts &fa
 		const auto &config = mounts_[i];
 		auto &mount = goals_[i].mount;
 
-		if (is_due(mount, facts.is_mounted(config.path), now_ns,
-			   "unmounted by somebody")) {
+		if (is_due(mount, facts.is_mounted(config.path), now_ns, "unmounted by somebody")) {
 			mount.state = GoalState::working;
 			tasks.push_back({i, -1, {config.path, config.options, {}}});
 		}
@@ -101,7 +100,8 @@ std::vector<Restorer::Task> Restorer::step(std::uint64_t now_ns, const Facts &fa
 			if (is_due(goal, facts.has_region(config.path, attach.name), now_ns,
 				   "detached by somebody")) {
 				goal.state = GoalState::working;
-				tasks.push_back({i, static_cast<int>(k),
+				tasks.push_back({i,
+						 static_cast<int>(k),
 						 {config.path, config.options, attach}});
 			}
 		}
@@ -216,9 +216,9 @@ Json Restorer::to_json() const
 			entry["tries"] = goal.tries;
 			return entry;
 		};
-		auto mount = describe({{"mount", mounts_[i].path.string()},
-				       {"options", mounts_[i].options}},
-				      goals_[i].mount);
+		auto mount = describe(
+			{{"mount", mounts_[i].path.string()}, {"options", mounts_[i].options}},
+			goals_[i].mount);
 
 		mount["attachments"] = Json::array();
 		for (std::size_t k = 0; k < mounts_[i].attachments.size(); k++) {

@@ -59,7 +59,10 @@ public:
 	[[nodiscard]] bool tried() const;
 	[[nodiscard]] std::set<Path> released() const;
 	[[nodiscard]] const std::vector<MountConfig> &mounts() const { return mounts_; }
-	[[nodiscard]] const Goal &mount_goal(std::size_t mount) const { return goals_[mount].mount; }
+	[[nodiscard]] const Goal &mount_goal(std::size_t mount) const
+	{
+		return goals_[mount].mount;
+	}
 	[[nodiscard]] const Goal &attach_goal(std::size_t mount, std::size_t attachment) const
 	{
 		return goals_[mount].attachments[attachment];

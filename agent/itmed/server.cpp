@@ -92,9 +92,9 @@ Result<void> Server::listen(const Path &path, const std::string &group)
 	path.native().copy(address.sun_path, sizeof(address.sun_path) - 1);
 	socket_ = Fd{socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
 	const auto before = umask(0177);
-	const bool bound = socket_ && bind(socket_.get(),
-					   reinterpret_cast<const sockaddr *>(&address),
-					   sizeof(address)) == 0;
+	const bool bound =
+		socket_ && bind(socket_.get(), reinterpret_cast<const sockaddr *>(&address),
+				sizeof(address)) == 0;
 	const int err = errno;
 	umask(before);
 	if (!bound)
@@ -135,9 +135,8 @@ void Server::accept_all()
 		client.fd = std::move(fd);
 		client.ticket = ++last_ticket_;
 		client.deadline_ns = monotonic_ns() + patience_ns;
-		if (!loop_.add(client.fd.get(), EPOLLIN, [this, &client](std::uint32_t events) {
-			    serve(client, events);
-		    }))
+		if (!loop_.add(client.fd.get(), EPOLLIN,
+			       [this, &client](std::uint32_t events) { serve(client, events); }))
 			clients_.pop_back();
 	}
 }
@@ -156,8 +155,8 @@ void Server::serve(Client &client, std::uint32_t events)
 void Server::receive(Client &client)
 {
 	std::array<char, most_request_bytes> buffer;
-	const auto n = recv(client.fd.get(), buffer.data(),
-			    most_request_bytes - client.in.size(), MSG_DONTWAIT);
+	const auto n = recv(client.fd.get(), buffer.data(), most_request_bytes - client.in.size(),
+			    MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
