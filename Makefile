@@ -92,21 +92,27 @@ build/bpf/%.skel.h: build/bpf/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
 
 # ----------------------------------------------------------------------
-# agent: every source in lib/ and itmectl/ is picked up. Only the files that
+# agent: every source in lib/, itmectl/ and itmed/ is picked up. Only the files that
 # may know the module's interface or the BPF records find those headers.
 
 cxx_flags := -std=c++23 -Wall -Wextra -Werror -Iagent
 lib_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/lib/*.cpp))
 itmectl_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/itmectl/*.cpp))
+itmed_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/itmed/*.cpp))
 test_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/unit/*.cpp)) \
 	$(patsubst %.c,build/%.o,$(wildcard tests/unit/*.c))
 agent_libs := -lbpf -lnuma
+itmed_libs := $(agent_libs) -lsystemd -lprometheus-cpp-pull -lprometheus-cpp-core
 
-agent: build/itmectl ## itmectl, build/itmectl
+agent: build/itmectl build/itmed ## itmectl and itmed, build/itmectl and build/itmed
 
 build/itmectl: $(itmectl_objs) $(lib_objs)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -o $@
+
+build/itmed: $(itmed_objs) $(lib_objs)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(itmed_libs) -o $@
 
 unit: build/tests/unit-tests build/tests/usage-example ## the unit tests, built
 
@@ -119,9 +125,9 @@ build/tests/usage-example: build/tests/usage-example.c uapi/itme.h
 	$(call say,CC,$@)
 	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) $< -o $@
 
-build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs)) $(lib_objs)
+build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs) $(itmed_objs)) $(lib_objs)
 	$(call say,LINK,$@)
-	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -lgtest -pthread -o $@
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(itmed_libs) -lgtest -pthread -o $@
 
 build/agent/lib/device.o $(test_objs): cxx_flags += -Iuapi
 build/agent/lib/telemetry.o: cxx_flags += -Ibpf -isystem build/bpf
@@ -137,10 +143,10 @@ build/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
--include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(test_objs))
+-include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(itmed_objs) $(test_objs))
 
 # clang-tidy takes long; an object that was not compiled again need not be looked at again.
-tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs)) ## clang-tidy alone, for lint
+tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs) $(itmed_objs)) ## clang-tidy alone, for lint
 
 build/%.tidy: build/%.o .clang-tidy
 	$(call say,TIDY,$*.cpp)
@@ -194,8 +200,14 @@ demo: ## the main job: a model larger than memory, decoded by llama.cpp
 lint: ## checkpatch, sparse, kernel-doc, clang-format, clang-tidy, shellcheck, codespell
 	$(Q)scripts/lint
 
-install: all ## the module for KDIR's release, itmectl and the header
+install: all ## the module for KDIR's release, itmectl, itmed with its unit, and the header
 	$(Q)install -D -s -m 0755 build/itmectl $(DESTDIR)$(PREFIX)/bin/itmectl
+	$(Q)install -D -s -m 0755 build/itmed $(DESTDIR)$(PREFIX)/sbin/itmed
+	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	$(Q)sed 's|@SBINDIR@|$(PREFIX)/sbin|' agent/itmed/itmed.service.in \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/itmed.service
+	$(Q)[ -e $(DESTDIR)/etc/itme/itmed.toml ] || \
+		install -D -m 0644 agent/itmed/itmed.toml $(DESTDIR)/etc/itme/itmed.toml
 	$(Q)install -D -m 0644 uapi/itme.h $(DESTDIR)$(PREFIX)/include/itme.h
 	$(Q)install -D -m 0644 $(kmod_dir)/itme.ko $(DESTDIR)/lib/modules/$(release)/updates/itme.ko
 	$(Q)$(if $(DESTDIR),,depmod $(release))
