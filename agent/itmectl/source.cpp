@@ -48,7 +48,7 @@ void Source::note_reason(Json &json) const
 {
 	json["source"] = is_own() ? "itmectl" : "itmed";
 	if (is_own() && json["missing"].is_array() && reason_ != "asked not to ask itmed")
-		json["missing"].push_back("Seen by itmectl itself: " + reason_ + ".");
+		json["missing"].push_back("seen by itmectl itself: " + reason_);
 }
 
 Result<Json> Source::flow()

@@ -173,7 +173,7 @@ Observation Observer::sample(std::uint64_t now_ns)
 			.missing = {}};
 
 	if (!is_loaded(options_.root))
-		now.missing.emplace_back("The itme module is not loaded: modprobe itme.");
+		now.missing.emplace_back("the itme module is not loaded: modprobe itme");
 	attach(!now.instances.empty(), now_ns);
 	if (probe_) {
 		read_mounts_of();
@@ -187,26 +187,20 @@ Observation Observer::sample(std::uint64_t now_ns)
 			now.missing.insert(now.missing.end(), last_.degradations.begin(),
 					   last_.degradations.end());
 		} else {
-			now.missing.push_back("The counts of the BPF programs cannot be read: " +
-					      snapshot.error().text + ".");
+			now.missing.push_back("the counts of the BPF programs cannot be read: " +
+					      snapshot.error().text);
 		}
-		for (const auto &drop : last_.drops)
-			if (drop.count > 0)
-				now.missing.push_back(std::to_string(drop.count) +
-						      " events were not counted: " + drop.reason +
-						      ".");
 	} else if (!now.instances.empty()) {
-		now.missing.push_back("Stalls, links of single tiers and positions are not seen: " +
+		now.missing.push_back("stalls, links of single tiers and positions are not seen: " +
 				      (options_.probe ? probe_failure_
 						      : std::string{"BPF programs are switched "
-								    "off"}) +
-				      ".");
+								    "off"}));
 	}
 	if (tracker_)
 		for (auto &text : tracker_->degradations())
 			now.missing.push_back(std::move(text));
 	for (const auto &[key, why] : unfollowed_)
-		now.missing.push_back("No position in " + key + ": " + why + ".");
+		now.missing.push_back("no position in " + key + ": " + why);
 	now.places = places();
 	return now;
 }
