@@ -129,9 +129,17 @@ build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs) $(itm
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(itmed_libs) -lgtest -pthread -o $@
 
+# Tests of telemetry are the agent's own library in the guest, and a runtime's stand-ins.
+telemetry_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/telemetry/*.cpp))
+
+build/tests/telemetry-tests: $(telemetry_objs) $(lib_objs)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -lgtest -pthread -o $@
+
 build/agent/lib/device.o $(test_objs): cxx_flags += -Iuapi
-build/agent/lib/telemetry.o: cxx_flags += -Ibpf -isystem build/bpf
-build/agent/lib/telemetry.o: $(bpf_skels)
+bpf_users := build/agent/lib/telemetry.o build/agent/lib/probe.o build/agent/lib/counts.o
+$(bpf_users): cxx_flags += -Ibpf -isystem build/bpf
+$(bpf_users): $(bpf_skels)
 
 build/%.o: %.cpp
 	$(call say,CXX,$@)
@@ -143,7 +151,8 @@ build/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
--include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(itmed_objs) $(test_objs))
+-include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(itmed_objs) $(test_objs) \
+	$(telemetry_objs))
 
 # clang-tidy takes long; an object that was not compiled again need not be looked at again.
 tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs) $(itmed_objs)) ## clang-tidy alone, for lint
@@ -181,7 +190,7 @@ fuzz: ## fuzz each parser for FUZZ_SECONDS (600)
 # ----------------------------------------------------------------------
 # Proof, show, and use.
 
-kselftest: ## the kernel tests, built; scripts/vm runs them
+kselftest: build/tests/telemetry-tests ## the kernel tests, built; scripts/vm runs them
 	$(Q)+$(MAKE) -C tests/kselftest O=$(CURDIR)/build/kselftest
 
 check: ## everything that proves it works, the guest included

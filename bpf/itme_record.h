@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The records that bpf/ writes and agent/lib/telemetry.cpp reads; nobody else
- * includes this. Time is summed in nanoseconds, never rounded on the way.
+ * The records that bpf/ writes and agent/lib/telemetry.cpp and probe.cpp read;
+ * nobody else includes this. Time is summed in nanoseconds, never rounded on the
+ * way.
  */
 #ifndef ITME_RECORD_H
 #define ITME_RECORD_H
@@ -22,6 +23,9 @@
 #define ITME_RECORD_CAUSE_MISS 0x1
 #define ITME_RECORD_CAUSE_LATE 0x2
 #define ITME_RECORD_CAUSE_AHEAD 0x4
+/* It was a read, no page fault; and what was waited for was a move. */
+#define ITME_RECORD_CAUSE_READ 0x8
+#define ITME_RECORD_CAUSE_MOVE 0x10
 
 /**
  * struct itme_record_fault - faults that one CPU served since the program was attached
@@ -48,14 +52,212 @@ struct itme_record_fault {
 /* Both sides assert it. */
 #define ITME_RECORD_FAULT_BYTES 1072
 
+/* ---- bpf/telemetry.bpf.c and agent/lib/probe.cpp ---- */
+
+/* Indexes, in the agent's order: snapshot.hpp has the same. */
+enum itme_record_stall_cause {
+	ITME_RECORD_STALL_MISS,
+	ITME_RECORD_STALL_LATE,
+	ITME_RECORD_STALL_PROMOTE,
+	ITME_RECORD_STALL_DEMOTE,
+	ITME_RECORD_STALLS,
+};
+
+/* The first four are the class of the hint, as the module numbers it. */
+enum itme_record_byte_cause {
+	ITME_RECORD_BYTES_DEMAND,
+	ITME_RECORD_BYTES_EXACT,
+	ITME_RECORD_BYTES_LIKELY,
+	ITME_RECORD_BYTES_MAYBE,
+	ITME_RECORD_BYTES_PROMOTE,
+	ITME_RECORD_BYTES_DEMOTE,
+	ITME_RECORD_BYTE_CAUSES,
+};
+
+#define ITME_RECORD_TIERS 3   /* store, cxl, dram */
+#define ITME_RECORD_CLASSES 4 /* unknown, exact, likely, maybe */
+
+struct itme_record_region_key {
+	__u32 dev;
+	__u32 zero;
+	__u64 inode;
+};
+
 /**
- * enum itme_record_drop - why an event was not counted
+ * struct itme_record_stall - waits for one cause
+ * @count: waits that have ended
+ * @bytes: of the granules that were waited for; 0 for one whose size is not known
+ * @ns: time
+ */
+struct itme_record_stall {
+	__u64 count;
+	__u64 bytes;
+	__u64 ns;
+};
+
+struct itme_record_histogram {
+	__u64 sum;
+	__u64 log2_count[ITME_RECORD_LOG2_BUCKETS];
+};
+
+/**
+ * struct itme_record_prefetch - what came of the hints of one class
+ * @accepted_bytes: taken on when they were submitted; pins too
+ * @clipped_bytes: for which there was no room then
+ * @fetched_bytes: brought to a tier
+ * @useful_bytes: of these, touched
+ * @wasted_bytes: of these, dropped untouched
+ */
+struct itme_record_prefetch {
+	__u64 accepted_bytes;
+	__u64 clipped_bytes;
+	__u64 fetched_bytes;
+	__u64 useful_bytes;
+	__u64 wasted_bytes;
+};
+
+/**
+ * struct itme_record_region - what one CPU has seen of a region
+ * @granule_bytes: size of its granules; 0 where it is not known
+ * @region_bytes: its size; the same
+ * @fault_count: page faults, and waits in them
+ * @waited_read_count: reads that waited
+ * @touch_count: of watched granules
+ * @error_count: of itme:error
+ * @stall: by enum itme_record_stall_cause
+ * @latency_ns: of @fault_count and @waited_read_count
+ * @lead_ns: of what was ready in time
+ * @fill_ns: reads from the store
+ * @tier_bytes: that came into a tier, by enum itme_record_byte_cause
+ * @dropped_bytes: that left memory from a tier
+ * @prefetch: by class
+ * @promote_ns: copies to DRAM
+ * @demote_ns: copies to CXL memory
+ * @held_count: copies that were given up
+ */
+struct itme_record_region {
+	__u64 granule_bytes;
+	__u64 region_bytes;
+	__u64 fault_count;
+	__u64 waited_read_count;
+	__u64 touch_count;
+	__u64 error_count;
+	struct itme_record_stall stall[ITME_RECORD_STALLS];
+	struct itme_record_histogram latency_ns;
+	struct itme_record_histogram lead_ns;
+	struct itme_record_histogram fill_ns;
+	__u64 tier_bytes[ITME_RECORD_TIERS][ITME_RECORD_BYTE_CAUSES];
+	__u64 dropped_bytes[ITME_RECORD_TIERS];
+	struct itme_record_prefetch prefetch[ITME_RECORD_CLASSES];
+	__u64 promote_ns;
+	__u64 demote_ns;
+	__u64 held_count;
+};
+
+#define ITME_RECORD_REGION_BYTES 2056
+
+/**
+ * struct itme_record_thread - a thread that has waited; the key is its tgid << 32 | tid
+ * @first_ns: when its first wait began
+ * @last_ns: when its last one ended
+ * @cgroup_id: of its cgroup2, at its first wait
+ * @stall: by enum itme_record_stall_cause
+ * @late_region: what it last waited for, with cause late: its fault comes again, and
+ * @late_granule: is then no first touch of something that was there in time;
+ *	ITME_RECORD_NO_GRANULE when it has come
+ * @comm: its name, at its first wait
+ */
+struct itme_record_thread {
+	__u64 first_ns;
+	__u64 last_ns;
+	__u64 cgroup_id;
+	struct itme_record_stall stall[ITME_RECORD_STALLS];
+	struct itme_record_region_key late_region;
+	__u64 late_granule;
+	char comm[16];
+};
+
+#define ITME_RECORD_THREAD_BYTES 160
+#define ITME_RECORD_NO_GRANULE (~0ULL)
+
+struct itme_record_granule_key {
+	struct itme_record_region_key region;
+	__u64 granule;
+};
+
+/**
+ * struct itme_record_granule - a granule that something has happened to
+ * @fault_count: page faults, and reads that waited or were the first of it
+ * @fill_count: reads from the store that succeeded
+ * @touch_count: touches while it was watched
+ * @stall_ns: by enum itme_record_stall_cause
+ * @bytes: of it inside the region; 0 where it is not known
+ * @fetched_class: class of the hint that has fetched it last; 0 for none or not known
+ * @zero: nothing
+ */
+struct itme_record_granule {
+	__u64 fault_count;
+	__u64 fill_count;
+	__u64 touch_count;
+	__u64 stall_ns[ITME_RECORD_STALLS];
+	__u64 bytes;
+	__u32 fetched_class;
+	__u32 zero;
+};
+
+#define ITME_RECORD_GRANULE_BYTES 72
+
+enum itme_record_event_kind {
+	ITME_RECORD_EVENT_TOUCH = 1,
+	ITME_RECORD_EVENT_STALL = 2,
+	ITME_RECORD_EVENT_PASS_BEGIN = 3,
+	ITME_RECORD_EVENT_PASS_END = 4,
+};
+
+/**
+ * struct itme_record_event - one record of the ring buffer
+ * @time_ns: CLOCK_MONOTONIC
+ * @kind: enum itme_record_event_kind
+ * @pid: tgid, in the initial PID name space
+ * @tid: thread, the same
+ * @dev: region, of touch and stall
+ * @inode: region, of touch and stall
+ * @granule: of touch and stall
+ * @value: of stall, its ns; of pass begin, tokens or 0; of pass end, what it returned
+ */
+struct itme_record_event {
+	__u64 time_ns;
+	__u32 kind;
+	__u32 pid;
+	__u32 tid;
+	__u32 dev;
+	__u64 inode;
+	__u64 granule;
+	__s64 value;
+};
+
+#define ITME_RECORD_EVENT_BYTES 48
+
+/**
+ * enum itme_record_drop - why an event was not counted, or not in full
  * @ITME_RECORD_DROP_NO_SLOT: this CPU's slot of the map was not there
+ * @ITME_RECORD_DROP_REGIONS_FULL: more regions than there is room for
+ * @ITME_RECORD_DROP_THREADS_FULL: the same of threads: by region it was counted
+ * @ITME_RECORD_DROP_GRANULES_FULL: the same of granules
+ * @ITME_RECORD_DROP_RING_FULL: an event for the agent, which did not read fast enough
+ * @ITME_RECORD_DROP_NO_REGION: a typed event without its region
+ * @ITME_RECORD_DROP_NO_BYTES: it was counted, but the granule's size is not known
  * @ITME_RECORD_DROP_REASONS: number of reasons
  */
 enum itme_record_drop {
 	ITME_RECORD_DROP_NO_SLOT = 0,
-	ITME_RECORD_DROP_REASONS = 1,
+	ITME_RECORD_DROP_REGIONS_FULL = 1,
+	ITME_RECORD_DROP_THREADS_FULL = 2,
+	ITME_RECORD_DROP_GRANULES_FULL = 3,
+	ITME_RECORD_DROP_RING_FULL = 4,
+	ITME_RECORD_DROP_NO_REGION = 5,
+	ITME_RECORD_DROP_NO_BYTES = 6,
+	ITME_RECORD_DROP_REASONS = 7,
 };
 
 #endif /* ITME_RECORD_H */

@@ -19,7 +19,7 @@ struct HeatMap {
 	std::uint64_t interval_ns = 0;
 	std::uint64_t first_ns = 0; // when the first interval began
 	std::uint64_t granules = 0; // the highest one seen, plus one
-	// [interval][granule]: accesses seen. Rows may be shorter than `granules`.
+	// [interval][granule]: accesses seen, `granules` of them in each row.
 	std::vector<std::vector<std::uint32_t>> accesses;
 };
 
@@ -33,6 +33,17 @@ public:
 	[[nodiscard]] HeatMap map(RegionId region) const;
 	[[nodiscard]] std::vector<RegionId> regions() const;
 	void forget(RegionId region);
+
+private:
+	struct Row {
+		std::uint64_t begin_ns = 0;
+		std::map<RegionId, std::vector<std::uint32_t>> accesses;
+	};
+
+	std::uint64_t interval_ns_;
+	std::size_t intervals_;
+	std::map<RegionId, std::map<std::uint64_t, std::uint64_t>> before_; // as added last
+	std::deque<Row> rows_;
 };
 
 } // namespace itme

@@ -3,6 +3,7 @@
 // it is pure: events go in, positions and wishes for watches come out.
 #pragma once
 
+#include "lib/error.hpp"
 #include "lib/schedule.hpp"
 #include "lib/snapshot.hpp"
 
@@ -59,6 +60,8 @@ public:
 						    std::uint32_t region,
 						    std::uint64_t granule_bytes);
 
+	// The first step that reads something of this granule.
+	[[nodiscard]] std::optional<std::uint32_t> first_step(std::uint64_t granule) const;
 	// The step that a touch of this granule means, where it means just one.
 	[[nodiscard]] std::optional<std::uint32_t> step_of(std::uint64_t granule) const;
 	// The granule to watch for a step: the first that is only its own.
@@ -68,15 +71,23 @@ public:
 		return static_cast<std::uint32_t>(marks.size());
 	}
 	[[nodiscard]] std::uint32_t without_mark() const;
+	[[nodiscard]] bool cyclic() const { return is_cyclic; }
 	[[nodiscard]] const std::string &stream() const { return stream_name; }
 	[[nodiscard]] const std::string &program() const { return program_name; }
 	[[nodiscard]] const std::string &name_of(std::uint32_t step) const { return names[step]; }
 
 private:
+	static constexpr std::uint32_t none = UINT32_MAX;
+	struct Reader {
+		std::uint32_t first = none; // step
+		bool only = true;           // nobody else reads the granule
+	};
+
 	std::string stream_name, program_name;
+	bool is_cyclic = true;
 	std::vector<std::string> names;                  // of steps
 	std::vector<std::optional<std::uint64_t>> marks; // of steps
-	std::vector<std::int64_t> only_step;             // of granules; -1 for none or several
+	std::vector<Reader> readers;                     // of granules
 };
 
 // Follows one stream through one region.
@@ -85,15 +96,41 @@ public:
 	Follower(RegionId region, Landmarks landmarks);
 
 	// A new position, where the event tells one.
-	[[nodiscard]] std::optional<Position> see(const Event &event);
+	std::optional<Position> see(const Event &event);
 	// The runtime said so itself.
 	Position announce(std::uint64_t pass, std::uint32_t position, std::uint64_t time_ns);
 
-	// Granules to be watched from now on; each is named once, until it was touched.
+	// Granules to be watched from now on. Each is named once, until it was touched or
+	// a whole pass went by without that.
 	[[nodiscard]] std::vector<std::uint64_t> wanted_watches();
 	[[nodiscard]] const std::optional<Position> &last() const { return last_; }
+	[[nodiscard]] const Landmarks &landmarks() const { return landmarks_; }
 	// What is lost, in whole sentences: two runtimes on one region, steps without a mark.
 	[[nodiscard]] std::vector<std::string> degradations() const;
+
+private:
+	std::optional<Position> begin_pass(const Event &event);
+	std::optional<Position> see_granule(const Event &event);
+	void next_pass();
+	Position publish(std::uint32_t step, const Event &event, std::uint64_t time_ns,
+			 PositionSource source);
+	void notice_reader(const Event &event);
+
+	struct Watch {
+		bool set = false;
+		bool touched = false; // in this pass
+	};
+
+	RegionId region_;
+	Landmarks landmarks_;
+	std::vector<Watch> watches_; // of steps
+	std::optional<Position> last_;
+	std::uint64_t pass_ = 0;
+	std::uint32_t pid_ = 0;       // whom it follows
+	std::uint32_t other_pid_ = 0; // who reads the region as well
+	std::uint64_t began_ns_ = 0;  // the pass, where the runtime tells
+	std::uint32_t began_pid_ = 0; // who has last begun one, followed or not
+	bool told_ = false;           // passes are told by the runtime
 };
 
 } // namespace itme

@@ -45,7 +45,8 @@ public:
 	// Readable when there are events: for the caller's own poll(2).
 	[[nodiscard]] int event_fd() const;
 	using Sink = std::function<void(const Event &)>;
-	// Hands over what is in the ring; waits at most so long for the first. The number of events.
+	// Hands over what is in the ring; waits at most so long for the first. The number of
+	// events.
 	[[nodiscard]] Result<std::size_t> events(std::chrono::milliseconds timeout,
 						 const Sink &sink);
 

@@ -77,6 +77,8 @@ inline constexpr std::size_t hint_classes_seen = 4;
 
 // Bytes fetched ahead for hints of one class, from the store or from CXL memory.
 struct PrefetchBytes {
+	std::uint64_t accepted = 0; // when they were submitted; pins too
+	std::uint64_t clipped = 0;  // for which there was no room then
 	std::uint64_t fetched = 0;
 	std::uint64_t useful = 0; // touched since
 	std::uint64_t wasted = 0; // dropped from memory before anything touched them
@@ -95,7 +97,7 @@ struct RegionId {
 
 struct RegionCounts {
 	RegionId id;
-	std::string instance, name; // empty once it is detached, or without a mount in sight
+	std::string instance, name; // as last seen; empty without a mount in sight
 	std::uint64_t granule_bytes = 0, region_bytes = 0;
 
 	std::uint64_t faults = 0;       // page faults, each of its waits counted as one more
@@ -117,7 +119,7 @@ struct RegionCounts {
 
 // One thread that has waited at least once.
 struct ThreadStalls {
-	std::uint32_t pid = 0, tid = 0; // in the agent's PID name space
+	std::uint32_t pid = 0, tid = 0; // in the initial PID name space
 	std::string comm;
 	std::uint64_t cgroup_id = 0; // inode number of its folder in cgroup2; 0 without
 	std::uint64_t first_ns = 0;  // when its first wait began
@@ -137,7 +139,6 @@ struct GranuleCounts {
 	std::uint64_t faults = 0; // and reads that waited
 	std::uint64_t fills = 0;
 	std::uint64_t touches = 0; // while watched
-	std::uint64_t last_ns = 0; // of the last of these faults
 	std::array<std::uint64_t, stall_causes> stall_ns{};
 };
 

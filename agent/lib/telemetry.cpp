@@ -3,14 +3,13 @@
 
 #include "fault.skel.h"
 #include "itme_record.h"
+#include "lib/bpf.hpp"
+#include "lib/event_format.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <cerrno>
-#include <cstdio>
-#include <map>
 #include <numeric>
-#include <sstream>
 #include <vector>
 
 namespace itme {
@@ -19,42 +18,6 @@ namespace {
 
 static_assert(sizeof(itme_record_fault) == ITME_RECORD_FAULT_BYTES);
 static_assert(std::tuple_size_v<Log2Histogram> == ITME_RECORD_LOG2_BUCKETS);
-
-// What libbpf has to say is in the error that it returns; -1 to keep it quiet.
-int quiet(enum libbpf_print_level, const char *, va_list)
-{
-	return 0;
-}
-
-// Runs that the kernel left out, because the program was running already on that CPU.
-std::uint64_t left_out(const bpf_program *program)
-{
-	struct bpf_prog_info info{};
-	__u32 size = sizeof(info);
-	const int fd = bpf_program__fd(program);
-
-	if (fd < 0 || bpf_prog_get_info_by_fd(fd, &info, &size) < 0)
-		return 0;
-	return info.recursion_misses;
-}
-
-Path event_format(const Path &root)
-{
-	const Path event = "events/itme/fault/format";
-	const auto tracefs = root / "sys/kernel/tracing" / event;
-	std::error_code ec;
-
-	if (std::filesystem::exists(tracefs, ec))
-		return tracefs;
-	return root / "sys/kernel/debug/tracing" / event;
-}
-
-Error explain_load(int err)
-{
-	if (err == EPERM || err == EACCES)
-		return {Exit::failed, "BPF programs need CAP_BPF and CAP_PERFMON: run as root"};
-	return {Exit::unsupported, "the BPF program could not be loaded: " + errno_text(err)};
-}
 
 } // namespace
 
@@ -69,32 +32,6 @@ std::uint64_t below_ns(const Log2Histogram &histogram, double share)
 			return bucket < 63 ? std::uint64_t{2} << bucket : UINT64_MAX;
 	}
 	return 0;
-}
-
-bool is_known_format(const std::string &format)
-{
-	// As struct fault_event in bpf/fault.bpf.c.
-	static const std::map<std::string, std::pair<unsigned, unsigned>> expected = {
-		{"cause", {16, 4}},
-		{"latency_ns", {40, 8}},
-		{"lead_ns", {48, 8}},
-	};
-	std::istringstream lines{format};
-	std::size_t found = 0;
-
-	for (std::string line; std::getline(lines, line);) {
-		// field:u32 cause;	offset:16;	size:4;	signed:0;
-		char name[64];
-		unsigned offset = 0, size = 0;
-
-		if (std::sscanf(line.c_str(), " field:%*s %63[^;]; offset:%u; size:%u;", name,
-				&offset, &size) != 3)
-			continue;
-		const auto field = expected.find(name);
-		if (field != expected.end() && field->second == std::pair{offset, size})
-			found++;
-	}
-	return found == expected.size();
 }
 
 void FaultProbe::Destroy::operator()(fault_bpf *skeleton) const
@@ -122,19 +59,19 @@ Result<FaultProbe> FaultProbe::attach(const Path &root)
 {
 	FaultProbe probe;
 
-	libbpf_set_print(quiet);
+	silence_libbpf();
 
 	auto skeleton = load(true);
 	if (!skeleton && skeleton.error().code != Exit::unsupported)
 		return std::unexpected(skeleton.error());
 	if (!skeleton) {
 		probe.fallback_reason_ = skeleton.error().text;
-		const auto format = read_file(event_format(root));
+		const auto format = read_event_format(root, "fault");
 		if (!format)
 			return fail("the module's trace event itme:fault cannot be read: " +
 				    errno_text(format.error()) +
 				    " (run as root, with tracefs mounted)");
-		if (!is_known_format(*format))
+		if (!is_known_format("fault", *format))
 			return fail(
 				"the module's trace event itme:fault has another layout than this "
 				"itmectl knows: use the itmectl built with it",

@@ -34,9 +34,6 @@ struct FaultCounts {
 // stayed below; 0 where nothing was counted.
 [[nodiscard]] std::uint64_t below_ns(const Log2Histogram &histogram, double share);
 
-// Does this format file of a trace event have the fields where bpf/ expects them?
-[[nodiscard]] bool is_known_format(const std::string &format);
-
 // Counts page faults of the module while it lives.
 class FaultProbe {
 public:

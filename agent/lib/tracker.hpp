@@ -35,6 +35,8 @@ public:
 						std::uint64_t pass, std::uint32_t position,
 						std::uint64_t time_ns);
 
+	// For sums by position; nothing where this stream is not followed.
+	[[nodiscard]] const Landmarks *landmarks(RegionId region, const std::string &stream) const;
 	[[nodiscard]] std::vector<Position> positions() const; // the last of each stream
 	[[nodiscard]] std::vector<std::string> degradations() const;
 

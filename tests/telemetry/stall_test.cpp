@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What is accounted against what the waiting thread has timed itself.
+#include "world.hpp"
+
+#include "lib/clock.hpp"
+#include "lib/stalls.hpp"
+
+#include <cstdio>
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <thread>
+#include <unistd.h>
+
+using itme::HintClass;
+using itme::HintOp;
+using itme::Probe;
+using itme::StallCause;
+
+namespace {
+
+// Long against what a fault takes beside its wait, on an emulated processor.
+constexpr unsigned delay_ms = 40;
+
+class Stall : public testing::TestWithParam<bool> {}; // classic events?
+
+void expect_near(const char *what, std::uint64_t accounted_ns, std::uint64_t timed_ns)
+{
+	const double ratio = static_cast<double>(accounted_ns) / static_cast<double>(timed_ns);
+
+	std::printf("# %s: %.1f ms accounted, %.1f ms timed: %.4f\n", what,
+		    static_cast<double>(accounted_ns) / 1e6, static_cast<double>(timed_ns) / 1e6,
+		    ratio);
+	EXPECT_GE(ratio, 0.95) << what;
+	EXPECT_LE(ratio, 1.05) << what;
+}
+
+// In a thread of its own, with a name. Its tid.
+std::uint32_t in_thread(const char *name, auto &&run)
+{
+	std::uint32_t tid = 0;
+
+	std::thread([&] {
+		pthread_setname_np(pthread_self(), name);
+		tid = static_cast<std::uint32_t>(gettid());
+		run();
+	}).join();
+	return tid;
+}
+
+const itme::ThreadStalls *thread_of(const itme::Snapshot &snapshot, std::uint32_t tid)
+{
+	for (const auto &thread : snapshot.threads)
+		if (thread.tid == tid)
+			return &thread;
+	return nullptr;
+}
+
+} // namespace
+
+TEST_P(Stall, MissAndLateAreWhatTheThreadTimes)
+{
+	const World world({.delay_ms = delay_ms});
+	ASSERT_TRUE(world.ready());
+	auto probe = Probe::attach({.classic = GetParam()});
+	ASSERT_TRUE(probe) << probe.error().text;
+	EXPECT_EQ(probe->fallback_reason().empty(), !GetParam());
+
+	constexpr std::uint64_t misses = 8, lates = 8;
+	std::uint64_t miss_ns = 0, late_ns = 0;
+	const auto started_ns = itme::monotonic_ns();
+	const auto tid = in_thread("toucher", [&] {
+		for (std::uint64_t g = 0; g < misses; g++)
+			miss_ns += world.touch(g);
+		for (std::uint64_t g = misses; g < misses + lates; g++) {
+			world.hint(HintOp::prefetch, g, 1, HintClass::likely);
+			late_ns += world.touch(g);
+		}
+		for (std::uint64_t g = 0; g < misses; g++)
+			world.touch(g); // mapped: nothing is seen of it
+	});
+	const auto snapshot = probe->snapshot();
+	ASSERT_TRUE(snapshot) << snapshot.error().text;
+
+	const auto region = counts_of(*snapshot, world.id());
+	const auto &miss = region.stalls.of(StallCause::miss);
+	const auto &late = region.stalls.of(StallCause::late);
+	EXPECT_EQ(region.name, "model");
+	EXPECT_EQ(region.granule_bytes, granule_bytes);
+	EXPECT_EQ(region.region_bytes, 24 * granule_bytes);
+	EXPECT_EQ(miss.count, misses);
+	EXPECT_EQ(late.count, lates);
+	if (!GetParam()) { // a classic event does not tell a size before the first fill
+		EXPECT_EQ(miss.bytes, misses * granule_bytes);
+		EXPECT_EQ(late.bytes, lates * granule_bytes);
+	}
+	expect_near("miss", miss.ns, miss_ns);
+	expect_near("late", late.ns, late_ns);
+	EXPECT_EQ(region.faults, misses + lates);
+	EXPECT_EQ(region.latency_ns.total(), misses + lates);
+	EXPECT_EQ(region.lead_ns.total(), 0); // nothing was there in time
+	EXPECT_EQ(region.bytes[2][0], misses * granule_bytes);
+	EXPECT_EQ(region.bytes[2][2], lates * granule_bytes);
+	EXPECT_EQ(region.prefetch[2].fetched, lates * granule_bytes);
+	EXPECT_EQ(region.prefetch[2].useful, lates * granule_bytes);
+
+	const auto *thread = thread_of(*snapshot, tid);
+	ASSERT_TRUE(thread);
+	EXPECT_EQ(thread->pid, static_cast<std::uint32_t>(getpid()));
+	EXPECT_EQ(thread->comm, "toucher");
+	EXPECT_NE(thread->cgroup_id, 0);
+	EXPECT_FALSE(thread->alive);
+	EXPECT_GE(thread->first_ns, started_ns);
+	EXPECT_EQ(thread->stalls, region.stalls);
+	// It did nothing but wait.
+	EXPECT_GT(thread->share(), 0.9);
+
+	const auto granules = probe->granules();
+	ASSERT_TRUE(granules);
+	std::uint64_t by_granule_ns = 0;
+	for (const auto &granule : *granules)
+		by_granule_ns += granule.stall_ns[0] + granule.stall_ns[1];
+	EXPECT_EQ(granules->size(), misses + lates);
+	EXPECT_EQ(by_granule_ns, miss.ns + late.ns);
+
+	for (const auto &drop : snapshot->drops)
+		if (!GetParam()) {
+			EXPECT_EQ(drop.count, 0) << drop.reason;
+		}
+	EXPECT_EQ(says(snapshot->degradations, "classic trace events"), GetParam());
+}
+
+TEST_P(Stall, ReadsThatWait)
+{
+	const World world({.delay_ms = delay_ms});
+	ASSERT_TRUE(world.ready());
+	auto probe = Probe::attach({.classic = GetParam()});
+	ASSERT_TRUE(probe) << probe.error().text;
+
+	std::uint64_t timed_ns = 0;
+	char byte = 0;
+	for (std::uint64_t g = 0; g < 6; g++) {
+		const auto start = itme::monotonic_ns();
+		EXPECT_EQ(1, pread(world.region().get(), &byte, 1,
+				   static_cast<off_t>(g * granule_bytes)));
+		timed_ns += itme::monotonic_ns() - start;
+	}
+	world.hint(HintOp::prefetch, 6);
+	world.wait(6);
+	EXPECT_EQ(1, pread(world.region().get(), &byte, 1, 6 * granule_bytes));
+	EXPECT_EQ(1, pread(world.region().get(), &byte, 1, 6 * granule_bytes));
+	const auto snapshot = probe->snapshot();
+	ASSERT_TRUE(snapshot);
+	const auto region = counts_of(*snapshot, world.id());
+	EXPECT_EQ(region.waited_reads, 6);
+	EXPECT_EQ(region.faults, 0);
+	EXPECT_EQ(region.stalls.of(StallCause::miss).count, 6);
+	expect_near("read", region.stalls.of(StallCause::miss).ns, timed_ns);
+	EXPECT_EQ(region.prefetch[1].useful, granule_bytes);
+}
+
+TEST_P(Stall, PrefetchByClass)
+{
+	const World world({});
+	ASSERT_TRUE(world.ready());
+	auto probe = Probe::attach({.classic = GetParam()});
+	ASSERT_TRUE(probe) << probe.error().text;
+
+	world.hint(HintOp::prefetch, 0, 4, HintClass::exact);
+	world.hint(HintOp::prefetch, 4, 3, HintClass::maybe);
+	world.wait(0, 7);
+	const auto ready_ns = itme::monotonic_ns();
+	std::uint64_t used_ns = 0;
+	usleep(20000);
+	for (std::uint64_t g = 0; g < 5; g++) {
+		world.touch(g);
+		used_ns += itme::monotonic_ns() - ready_ns;
+	}
+	world.hint(HintOp::release, 5, 2);
+	const auto snapshot = probe->snapshot();
+	ASSERT_TRUE(snapshot);
+	const auto region = counts_of(*snapshot, world.id());
+	const auto &exact = region.prefetch[1], &maybe = region.prefetch[3];
+
+	EXPECT_EQ(exact.accepted, 4 * granule_bytes);
+	EXPECT_EQ(exact.fetched, 4 * granule_bytes);
+	EXPECT_EQ(exact.useful, 4 * granule_bytes);
+	EXPECT_EQ(exact.wasted, 0);
+	EXPECT_EQ(maybe.fetched, 3 * granule_bytes);
+	EXPECT_EQ(maybe.useful, granule_bytes);
+	EXPECT_EQ(maybe.wasted, 2 * granule_bytes);
+	EXPECT_EQ(region.dropped_bytes[2], 2 * granule_bytes);
+	EXPECT_EQ(world.counter("wasted_bytes"), maybe.wasted);
+	EXPECT_EQ(world.counter("useful_bytes"), exact.useful + maybe.useful);
+	EXPECT_EQ(world.counter("fill_bytes"), region.fill_ns.total() * granule_bytes);
+	EXPECT_EQ(region.stalls.ns(), 0);
+	EXPECT_TRUE(snapshot->threads.empty());
+	// Ready before the wait ended, used after the pause.
+	EXPECT_EQ(region.lead_ns.total(), 5);
+	EXPECT_GE(region.lead_ns.sum, 5 * 20000000ULL);
+	EXPECT_GE(region.lead_ns.sum + 5 * 1000000, used_ns);
+}
+
+TEST_P(Stall, CopiesBetweenTiers)
+{
+	const auto node = cxl_node();
+	if (!node)
+		GTEST_SKIP() << "no node of CXL memory";
+	const World world({.mount = "dram=64M,cxl=64M@" + *node});
+	ASSERT_TRUE(world.ready());
+	auto probe = Probe::attach({.classic = GetParam()});
+	ASSERT_TRUE(probe) << probe.error().text;
+
+	world.hint(HintOp::prefetch, 0, 8, HintClass::exact, itme::Tier::cxl);
+	world.wait(0, 8);
+	world.hint(HintOp::prefetch, 0, 4, HintClass::likely, itme::Tier::dram);
+	world.wait(0, 4);
+	world.touch(0);
+	world.touch(1);
+	world.hint(HintOp::release, 2);
+	const auto snapshot = probe->snapshot();
+	ASSERT_TRUE(snapshot);
+	const auto region = counts_of(*snapshot, world.id());
+	EXPECT_EQ(region.bytes[1][1], 8 * granule_bytes);
+	EXPECT_EQ(region.bytes[2][4], 4 * granule_bytes);
+	EXPECT_EQ(region.bytes[2][4], world.counter("promote_bytes"));
+	EXPECT_GT(region.promote_ns, 4 * 10000);
+	EXPECT_EQ(region.demote_ns, 0);
+	EXPECT_EQ(region.prefetch[2].fetched, 4 * granule_bytes);
+	EXPECT_EQ(region.prefetch[2].useful, 2 * granule_bytes);
+	EXPECT_EQ(region.prefetch[2].wasted, granule_bytes);
+}
+
+// A copy is short: a thread touches what is promoted again and again until it has waited.
+TEST_P(Stall, WaitsForAPromotion)
+{
+	const auto node = cxl_node();
+	if (!node)
+		GTEST_SKIP() << "no node of CXL memory";
+	const World world({.mount = "dram=64M,cxl=64M@" + *node});
+	ASSERT_TRUE(world.ready());
+	auto probe = Probe::attach({.classic = GetParam()});
+	ASSERT_TRUE(probe) << probe.error().text;
+
+	std::uint64_t waited_ns = 0, timed_ns = 0;
+	for (int round = 0; round < 200 && waited_ns == 0; round++) {
+		world.hint(HintOp::release, 0, 8);
+		world.hint(HintOp::prefetch, 0, 8, HintClass::exact, itme::Tier::cxl);
+		world.wait(0, 8);
+		world.hint(HintOp::prefetch, 0, 8, HintClass::exact, itme::Tier::dram);
+		for (std::uint64_t g = 0; g < 8; g++)
+			timed_ns += world.touch(7 - g);
+		world.wait(0, 8);
+		const auto snapshot = probe->snapshot();
+		ASSERT_TRUE(snapshot);
+		waited_ns = counts_of(*snapshot, world.id()).stalls.of(StallCause::promote).ns;
+	}
+	EXPECT_GT(waited_ns, 0);
+	EXPECT_LE(waited_ns, timed_ns);
+}
+
+INSTANTIATE_TEST_SUITE_P(Events, Stall, testing::Bool(), [](const auto &classic) {
+	return classic.param ? std::string("classic") : std::string("typed");
+});
