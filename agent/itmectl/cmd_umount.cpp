@@ -35,15 +35,18 @@ Result<void> run(const Options &options, Env &env)
 			    Exit::unsupported);
 
 	// What itmed holds would keep the mount busy. Without an itmed nothing is held.
-	Request release{.kind = RequestKind::release, .mount = path, .region = {}};
-	if (const auto released = ask_itmed(options.socket, release);
-	    !released && released.error().code != Exit::unsupported)
+	Request request{.kind = RequestKind::release, .mount = path, .region = {}};
+	const auto released = ask_itmed(options.socket, request);
+	if (!released && released.error().code != Exit::unsupported)
 		env.err << "itmectl: itmed did not let go of " << path.string() << ": "
 			<< released.error().text << '\n';
 
 	if (umount2(path.c_str(), UMOUNT_NOFOLLOW) == 0)
 		return {};
 	const int err = errno;
+	request.kind = RequestKind::restore; // it stays mounted: itmed may go on with it
+	if (released)
+		(void)ask_itmed(options.socket, request);
 	return std::unexpected(explain_umount(
 		err, path, err == EBUSY ? users_below(env.root, path) : std::vector<Holder>{}));
 }

@@ -190,6 +190,8 @@ void Daemon::reload()
 					    "restart itmed");
 		config_ = std::move(read->config);
 		generation_++;
+		if (event_fd_ >= 0) // its owner goes
+			loop_.remove(std::exchange(event_fd_, -1));
 		restorer_ = Restorer{config_.mounts};
 		observer_ = Observer{observer_options(
 			config_, [this](const std::string &region, const Path &store) {
@@ -467,6 +469,24 @@ Json Daemon::status_json() const
 	return json;
 }
 
+// People see it where they look: in itmectl top.
+void Daemon::add_waiting(Json &answer) const
+{
+	const auto add = [&](const Json &goal, const std::string &what) {
+		if (text_of(goal, "state") == "waiting" && !text_of(goal, "reason").empty())
+			answer["missing"].push_back("not restored yet: " + what + ": " +
+						    text_of(goal, "reason"));
+	};
+
+	for (const auto &mount : restorer_.to_json()) {
+		const auto path = text_of(mount, "mount");
+
+		add(mount, path);
+		for (const auto &attach : list(mount, "attachments"))
+			add(attach, path + "/" + text_of(attach, "region"));
+	}
+}
+
 std::optional<Result<Json>> Daemon::handle(const Request &request, Server::Ticket ticket)
 {
 	const auto now = monotonic_ns();
@@ -486,7 +506,10 @@ std::optional<Result<Json>> Daemon::handle(const Request &request, Server::Ticke
 		const auto since = request.since_ns != 0
 					   ? request.since_ns
 					   : last->time_ns - std::min(last->time_ns, second_ns);
-		return flow_json(*history_.since(since), *last);
+		auto flow = flow_json(*history_.since(since), *last);
+
+		add_waiting(flow);
+		return flow;
 	}
 	case RequestKind::stalls: {
 		const auto last = fresh();
@@ -511,10 +534,14 @@ std::optional<Result<Json>> Daemon::handle(const Request &request, Server::Ticke
 		keep_released();
 		leavers_.pop_back();
 		return Json{{"released", request.mount}};
-	case RequestKind::restore:
-		restorer_.restore();
+	case RequestKind::restore: {
+		const auto mount = Path{request.mount}.lexically_normal();
+
+		observer_.take_up(mount);
+		restorer_.restore(mount);
 		restore(now);
 		return status_json();
+	}
 	}
 	return Result<Json>{fail("not answered")};
 }

@@ -61,6 +61,7 @@ private:
 	[[nodiscard]] std::optional<Result<Json>> handle(const Request &request,
 							 Server::Ticket ticket);
 	[[nodiscard]] Json status_json() const;
+	void add_waiting(Json &answer) const;
 	[[nodiscard]] std::uint64_t next_ns() const;
 
 	DaemonOptions options_;

@@ -12,6 +12,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sstream>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -98,6 +99,13 @@ Result<void> mount_instance(const Job &job)
 	if (ec)
 		return fail("the mount point " + job.mount.string() +
 			    " cannot be made: " + ec.message());
+
+	// An itmed that was killed may have left such a job behind, which is mounting now.
+	const Fd turn{open(job.mount.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+	if (!turn || flock(turn.get(), LOCK_EX) < 0)
+		return std::unexpected(explain_path(errno, job.mount));
+	if (is_mounted(job.mount))
+		return {};
 
 	// By the new calls, because they tell why the kernel refuses.
 	const Fd context{fsopen("itme", FSOPEN_CLOEXEC)};

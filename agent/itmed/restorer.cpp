@@ -153,16 +153,18 @@ bool Restorer::release(const Path &mount, const std::string &reason)
 	return working;
 }
 
-void Restorer::restore()
+void Restorer::restore(const Path &mount)
 {
-	for (auto &goals : goals_) {
-		const auto again = [](Goal &goal) {
-			if (goal.state == GoalState::released || goal.state == GoalState::waiting)
-				reset(goal, GoalState::waiting);
-		};
+	const auto again = [](Goal &goal) {
+		if (goal.state == GoalState::released || goal.state == GoalState::waiting)
+			reset(goal, GoalState::waiting);
+	};
 
-		again(goals.mount);
-		std::ranges::for_each(goals.attachments, again);
+	for (std::size_t i = 0; i < mounts_.size(); i++) {
+		if (!mount.empty() && mounts_[i].path != mount)
+			continue;
+		again(goals_[i].mount);
+		std::ranges::for_each(goals_[i].attachments, again);
 	}
 }
 

@@ -51,7 +51,8 @@ public:
 
 	// Leaves the mount and its regions alone from now on. Is there a job under way in it?
 	bool release(const Path &mount, const std::string &reason);
-	void restore(); // all of it again
+	// Again, what was given up or waits; of one mount, or (empty) of all.
+	void restore(const Path &mount = {});
 
 	// When step() has something to do by itself; UINT64_MAX: never.
 	[[nodiscard]] std::uint64_t next_ns() const;

@@ -259,6 +259,14 @@ std::vector<std::pair<RegionCounts, HeatMap>> Observer::heat()
 	return maps;
 }
 
+void Observer::take_up(const Path &mount)
+{
+	if (mount.empty())
+		left_.clear();
+	else
+		left_.erase(mount);
+}
+
 void Observer::let_go(const Path &mount)
 {
 	left_.insert(mount);

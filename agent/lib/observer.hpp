@@ -72,7 +72,7 @@ public:
 
 	// Closes what is held of the mount, and holds nothing of it until take_up().
 	void let_go(const Path &mount);
-	void take_up(const Path &mount) { left_.erase(mount); }
+	void take_up(const Path &mount); // or (empty) of all
 
 private:
 	struct Followed {

@@ -131,6 +131,16 @@ for name in one two late; do
 	head -c $bytes /dev/urandom >"$store/$name"
 done
 mv "$store/late" "$store/hidden"
+# A program that reads the granules of one in their order.
+python3 - "$store/one.itme.json" "$bytes" $granule <<'PY'
+import json, sys
+size, granule = int(sys.argv[2]), int(sys.argv[3])
+steps = range(size // granule)
+json.dump({"itme_schedule": 1, "name": "one", "regions": [{"name": "one", "bytes": size}],
+           "objects": [{"name": f"o{i}", "extents": [[0, i * granule, granule]]} for i in steps],
+           "programs": [{"name": "walk", "steps": [{"name": f"step{i}", "read": [f"o{i}"]} for i in steps]}],
+           "streams": [{"name": "walk", "program": "walk"}]}, open(sys.argv[1], "w"))
+PY
 groupadd -f "$group" 2>/dev/null || echo "$group:x:4242:" >>/etc/group
 gid=$(getent group "$group" | cut -d: -f3)
 cat >"$config" <<EOT
@@ -145,6 +155,7 @@ name = "kept"
 store = "$store/one"
 mode = "0640"
 group = "$gid"
+schedule = "$store/one.itme.json"
 [[mount.attach]]
 store = "$store/two"
 name = "second"
@@ -152,7 +163,7 @@ name = "second"
 store = "$store/late"
 EOT
 
-echo 1..47
+echo 1..51
 
 # ---- configuration
 "$itmed" --config "$config" --check-config >"$work/out" 2>"$work/err"
@@ -338,12 +349,45 @@ setpriv --reuid 65534 --regid 65534 --clear-groups \
 	grep -q '^! .*run as root' "$work/out" && grep -q 'store->memory' "$work/out"
 ok $? "without privilege it shows what sysfs has, and says what is missing"
 
+holds_region() {
+	[ -n "$(find "/proc/$pid/fd" -lname "$mnt/one" 2>/dev/null)" ]
+}
+wait_for holds_region
+ok $? "itmed follows the region that has a schedule"
+python3 - "$mnt/one" $granule <<'PY' &
+import mmap, sys, time
+f = open(sys.argv[1], "rb")
+m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+while True:
+    for i in range(0, len(m), int(sys.argv[2])):
+        m[i]
+        time.sleep(0.05)
+PY
+walker=$!
+pids+=("$walker")
+walks() {
+	"$itmectl" top -n 2 -d 1 --json --socket "$sock" 2>"$work/err" | tail -n 1 >"$work/out"
+	true_of "[p for p in j['places'] if p['region'] == 'one' and p['pid'] == $walker and p['pass'] >= 2 and
+		p['positions'] == 12 and p['step'] == 'step%d' % p['position'] and p['pass_ns']]"
+}
+wait_for walks
+ok $? "top knows the position of a reader, its pass and how long that takes"
+holds "any(r['miss_ns'] > 0 for l in j['layers'] for r in l['positions'])" \
+	"report stalls tells the stalls of each step" report stalls --socket "$sock"
+kill "$walker"
+wait "$walker" 2>/dev/null
+
 # ---- crashes
 inode=$(stat -c %i "$mnt/one")
 end KILL
 start wait && [ "$(stat -c %i "$mnt/one")" = "$inode" ] &&
 	answers status "[a['state'] for a in j['restore'][0]['attachments']] == ['there'] * 3"
 ok $? "after kill -9 it takes over, and changes nothing"
+wait_for holds_region
+exec {user}<"$mnt/one"
+! "$itmectl" umount "$mnt" --socket "$sock" >"$work/out" 2>"$work/err" && wait_for holds_region
+ok $? "an umount that fails leaves all as it was"
+exec {user}<&-
 "$itmectl" umount "$mnt" --socket "$sock" >"$work/out" 2>"$work/err" && ! mountpoint -q "$mnt"
 ok $? "itmectl umount: itmed lets go"
 end KILL
@@ -406,4 +450,4 @@ awk -v ticks=$(($(ticks) - before)) -v hz="$(getconf CLK_TCK)" -v ns=$(($(date +
 end TERM
 "$itmectl" umount "$mnt" --socket "$sock" >"$work/out" 2>"$work/err"
 ok $? "the end"
-[ $n = 47 ] && [ $failed = 0 ]
+[ $n = 51 ] && [ $failed = 0 ]

@@ -137,6 +137,9 @@ TEST(Restorer, WhatSomebodyTookAwayStaysAway)
 	EXPECT_EQ(restorer.mount_goal(0).state, GoalState::there);
 	EXPECT_TRUE(restorer.released().empty());
 	EXPECT_TRUE(host.regions.empty());
+	restorer.restore("/other");
+	host.settle(restorer, 550 * second);
+	EXPECT_TRUE(host.regions.empty());
 	restorer.restore();
 	host.settle(restorer, 600 * second);
 	EXPECT_EQ(host.regions.size(), 2);
