@@ -4,6 +4,7 @@
 
 #include "observed.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <prometheus/text_serializer.h>
@@ -83,8 +84,9 @@ TEST(Metrics, NamesSayTheirUnits)
 
 		EXPECT_EQ(name.ends_with("_total"), metric.type == prometheus::MetricType::Counter)
 			<< name;
-		if (metric.type == prometheus::MetricType::Histogram)
+		if (metric.type == prometheus::MetricType::Histogram) {
 			EXPECT_TRUE(name.ends_with("_seconds")) << name;
+		}
 	}
 }
 
