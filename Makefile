@@ -14,7 +14,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 
-.PHONY: all kmod bpf agent unit kselftest check check-debug check-mutations demo fuzz lint tidy install clean help
+.PHONY: all kmod bpf agent unit replay kselftest check check-debug check-mutations demo bench fuzz lint tidy install clean help
 
 all: kmod bpf agent ## the module, the BPF programs and the agent, into build/
 
@@ -25,6 +25,7 @@ help: ## this list
 	@echo "Variables:"
 	@echo "  KDIR=DIR     kernel headers or tree to build against, 6.12 or newer"
 	@echo "  FUZZ_SECONDS=N  how long fuzz takes for each parser ($(FUZZ_SECONDS))"
+	@echo "  SUITE=NAME   what bench measures, else all of it; QUICK=1: fewer runs"
 	@echo "  V=1          show the commands"
 	@echo "  PREFIX=DIR   where install puts the agent ($(PREFIX)); DESTDIR= is honoured"
 
@@ -99,6 +100,8 @@ cxx_flags := -std=c++23 -Wall -Wextra -Werror -Iagent
 lib_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/lib/*.cpp))
 itmectl_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/itmectl/*.cpp))
 itmed_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/itmed/*.cpp))
+replay_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/replay/*.cpp))
+bench_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/bench/*.cpp))
 test_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/unit/*.cpp)) \
 	$(patsubst %.c,build/%.o,$(wildcard tests/unit/*.c))
 agent_libs := -lbpf -lnuma
@@ -125,18 +128,45 @@ build/tests/usage-example: build/tests/usage-example.c uapi/itme.h
 	$(call say,CC,$@)
 	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) $< -o $@
 
-build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs) $(itmed_objs)) $(lib_objs)
+build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs) $(itmed_objs) $(replay_objs)) $(lib_objs)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(itmed_libs) -lgtest -pthread -o $@
 
 # Tests of telemetry are the agent's own library in the guest, and a runtime's stand-ins.
 telemetry_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/telemetry/*.cpp))
 
-build/tests/telemetry-tests: $(telemetry_objs) $(lib_objs)
+build/tests/telemetry-tests: $(telemetry_objs) $(lib_objs) | \
+	build/tests/libllama-standin.so build/tests/libllama-stripped.so
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -lgtest -pthread -o $@
 
-build/agent/lib/device.o $(test_objs): cxx_flags += -Iuapi
+build/tests/libllama-stripped.so: runtime_flags := -DSTEP=another_name
+build/tests/libllama-%.so: tests/telemetry/runtime.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -fPIC -shared $(runtime_flags) $(CFLAGS) $< -o $@
+
+# The replayer, and the programs of make bench: each of their sources is one.
+bench_bins := $(bench_objs:.o=)
+replay_libs := $(filter-out %/main.o,$(replay_objs)) $(addprefix build/agent/lib/,file.o size.o table.o)
+
+replay: build/replay $(bench_bins) ## the replayer and the programs of make bench
+
+build/replay: $(replay_objs) $(replay_libs)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $(sort $^) -pthread -o $@
+
+$(bench_bins): build/%: build/%.o $(replay_libs)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
+
+# Those that are agents themselves.
+bench_agents := $(addprefix build/tests/bench/,stall_truth fault_attached observe)
+$(bench_agents): $(lib_objs)
+$(bench_agents): bench_libs := $(agent_libs)
+
+build/agent/lib/device.o build/tests/replay/region.o $(test_objs): cxx_flags += -Iuapi
+$(replay_objs) $(bench_objs) $(test_objs): cxx_flags += -Itests
 bpf_users := build/agent/lib/telemetry.o build/agent/lib/probe.o build/agent/lib/counts.o
 $(bpf_users): cxx_flags += -Ibpf -isystem build/bpf
 $(bpf_users): $(bpf_skels)
@@ -151,15 +181,15 @@ build/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
--include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(itmed_objs) $(test_objs) \
-	$(telemetry_objs))
+-include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(itmed_objs) $(replay_objs) $(bench_objs) \
+	$(test_objs) $(telemetry_objs))
 
 # clang-tidy takes long; an object that was not compiled again need not be looked at again.
-tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs) $(itmed_objs)) ## clang-tidy alone, for lint
+tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs) $(itmed_objs) $(replay_objs) $(bench_objs)) ## clang-tidy alone, for lint
 
 build/%.tidy: build/%.o .clang-tidy
 	$(call say,TIDY,$*.cpp)
-	$(Q)$(CLANG_TIDY) --quiet $*.cpp -- $(cxx_flags) -Iuapi -Ibpf -isystem build/bpf 2>/dev/null
+	$(Q)$(CLANG_TIDY) --quiet $*.cpp -- $(cxx_flags) -Iuapi -Ibpf -Itests -isystem build/bpf 2>/dev/null
 	$(Q)touch $@
 
 # ----------------------------------------------------------------------
@@ -205,6 +235,9 @@ check-mutations: ## the module broken on purpose, one way after the other: each 
 
 demo: ## the main job: a model larger than memory, decoded by llama.cpp
 	$(Q)scripts/demo
+
+bench: ## measure, beside a peer in one guest: SUITE=NAME (all), QUICK=1
+	$(Q)scripts/bench $(if $(filter 1,$(QUICK)),--quick) $(SUITE)
 
 lint: ## checkpatch, sparse, kernel-doc, clang-format, clang-tidy, shellcheck, codespell
 	$(Q)scripts/lint

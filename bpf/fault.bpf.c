@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counts itme:fault: faults, what they had to wait for and how long, and how far
- * ahead hints were. One program on the typed tracepoint, and one on the classic
- * tracepoint for a module without BTF; the agent loads one of them.
+ * Counts itme:fault: faults, and reads that waited; what they had to wait for and
+ * how long, and how far ahead hints were. One program on the typed tracepoint, and one on the
+ * classic tracepoint for a module without BTF; the agent loads one of them.
  */
 #include <vmlinux.h>
 
@@ -65,18 +65,26 @@ static int count_fault(__u32 cause, __u64 latency_ns, __u64 lead_ns)
 	__u32 key = 0;
 	struct itme_record_fault *record = bpf_map_lookup_elem(&faults, &key);
 
+	/* A read that did not wait is told for its first touch alone. */
+	if ((cause & ITME_RECORD_CAUSE_READ) &&
+	    !(cause & ~(ITME_RECORD_CAUSE_READ | ITME_RECORD_CAUSE_AHEAD)))
+		return 0;
 	if (!record) {
 		__sync_fetch_and_add(&drop_count[ITME_RECORD_DROP_NO_SLOT], 1);
 		return 0;
 	}
-	record->fault_count++;
+	if (cause & ITME_RECORD_CAUSE_READ)
+		record->read_count++;
+	else
+		record->fault_count++;
 	if (cause & ITME_RECORD_CAUSE_MISS)
 		record->miss_count++;
 	if (cause & ITME_RECORD_CAUSE_LATE)
 		record->late_count++;
 	record->latency_sum_ns += latency_ns;
 	count_in(record->latency_log2_count, latency_ns);
-	if (cause & ITME_RECORD_CAUSE_AHEAD) {
+	/* The lead of a read is not told. */
+	if ((cause & ITME_RECORD_CAUSE_AHEAD) && !(cause & ITME_RECORD_CAUSE_READ)) {
 		record->ahead_count++;
 		record->lead_sum_ns += lead_ns;
 		count_in(record->lead_log2_count, lead_ns);

@@ -19,6 +19,7 @@
  * itme:fault: bits of cause. A fault had to wait for the store and nothing was
  * hinted; or it had been, but the data was not there yet; or it was the first
  * touch of what a hint had fetched: then lead_ns says how long that was ready.
+ * The event also tells of a read(2) that had to wait.
  */
 #define ITME_RECORD_CAUSE_MISS 0x1
 #define ITME_RECORD_CAUSE_LATE 0x2
@@ -28,18 +29,20 @@
 #define ITME_RECORD_CAUSE_MOVE 0x10
 
 /**
- * struct itme_record_fault - faults that one CPU served since the program was attached
- * @fault_count: faults
- * @miss_count: those that had to wait for the store, with nothing hinted
- * @late_count: those that had to wait although it had been hinted
- * @ahead_count: those that were the first touch of what a hint had fetched
- * @latency_sum_ns: time that all of them took
+ * struct itme_record_fault - what one CPU served since the program was attached
+ * @fault_count: page faults
+ * @read_count: reads that had to wait for the store
+ * @miss_count: faults and reads that had to wait for it, with nothing hinted
+ * @late_count: faults and reads that had to wait although it had been hinted
+ * @ahead_count: faults that were the first touch of what a hint had fetched
+ * @latency_sum_ns: time that @fault_count and @read_count took
  * @lead_sum_ns: time that what @ahead_count counts had been ready
  * @latency_log2_count: how many took 2^index ns or more, but less than twice that
  * @lead_log2_count: for how many of @ahead_count it had been ready so long
  */
 struct itme_record_fault {
 	__u64 fault_count;
+	__u64 read_count;
 	__u64 miss_count;
 	__u64 late_count;
 	__u64 ahead_count;
@@ -50,7 +53,7 @@ struct itme_record_fault {
 };
 
 /* Both sides assert it. */
-#define ITME_RECORD_FAULT_BYTES 1072
+#define ITME_RECORD_FAULT_BYTES 1080
 
 /* ---- bpf/telemetry.bpf.c and agent/lib/probe.cpp ---- */
 
@@ -74,7 +77,8 @@ enum itme_record_byte_cause {
 	ITME_RECORD_BYTE_CAUSES,
 };
 
-#define ITME_RECORD_TIERS 3   /* store, cxl, dram */
+/* Numbers of entries that an index is cut to: powers of two, for the verifier. */
+#define ITME_RECORD_TIERS 4   /* store, cxl, dram, unused */
 #define ITME_RECORD_CLASSES 4 /* unknown, exact, likely, maybe */
 
 struct itme_record_region_key {
@@ -154,7 +158,7 @@ struct itme_record_region {
 	__u64 held_count;
 };
 
-#define ITME_RECORD_REGION_BYTES 2056
+#define ITME_RECORD_REGION_BYTES 2112
 
 /**
  * struct itme_record_thread - a thread that has waited; the key is its tgid << 32 | tid

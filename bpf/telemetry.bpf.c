@@ -76,6 +76,16 @@ static void drop(enum itme_record_drop reason)
 	__sync_fetch_and_add(&drop_count[reason], 1);
 }
 
+/*
+ * An index below @entries, a power of two, as the verifier can see it: what the
+ * compiler knows of it from elsewhere is lost on the way there.
+ */
+static __always_inline __u32 cut(__u32 index, __u32 entries)
+{
+	barrier_var(index);
+	return index & (entries - 1);
+}
+
 static __u32 log2_bucket(__u64 value)
 {
 	__u32 bucket = 0;
@@ -94,8 +104,7 @@ static void count_in(struct itme_record_histogram *histogram, __u64 value)
 	__u32 bucket = log2_bucket(value);
 
 	histogram->sum += value;
-	if (bucket < ITME_RECORD_LOG2_BUCKETS)
-		histogram->log2_count[bucket]++;
+	histogram->log2_count[cut(bucket, ITME_RECORD_LOG2_BUCKETS)]++;
 }
 
 static struct itme_record_region *region_of(const struct place *place)
@@ -193,7 +202,7 @@ static void count_thread(const struct place *place, __u32 why, __u64 ns)
 	}
 	thread->last_ns = now;
 	if (why < ITME_RECORD_STALLS)
-		add_stall(&thread->stall[why], place->bytes, ns);
+		add_stall(&thread->stall[cut(why, ITME_RECORD_STALLS)], place->bytes, ns);
 	if (why == ITME_RECORD_STALL_LATE) {
 		thread->late_region = place->key.region;
 		thread->late_granule = place->key.granule;
@@ -236,7 +245,8 @@ static void count_useful(struct itme_record_region *region, struct itme_record_g
 	__u32 hint_class = granule ? granule->fetched_class : 0;
 
 	if (hint_class < ITME_RECORD_CLASSES)
-		region->prefetch[hint_class].useful_bytes += bytes_of(place);
+		region->prefetch[cut(hint_class, ITME_RECORD_CLASSES)].useful_bytes +=
+			bytes_of(place);
 }
 
 static int count_fault(struct place *place, __u32 tier, __u32 cause, __u64 latency_ns,
@@ -271,10 +281,12 @@ static int count_fault(struct place *place, __u32 tier, __u32 cause, __u64 laten
 	else
 		region->fault_count++;
 	if (waited) {
-		add_stall(&region->stall[why], bytes_of(place), latency_ns);
+		add_stall(&region->stall[cut(why, ITME_RECORD_STALLS)], bytes_of(place),
+			  latency_ns);
 		count_thread(place, why, latency_ns);
 		if (granule)
-			__sync_fetch_and_add(&granule->stall_ns[why], latency_ns);
+			__sync_fetch_and_add(&granule->stall_ns[cut(why, ITME_RECORD_STALLS)],
+					     latency_ns);
 		tell(ITME_RECORD_EVENT_STALL, place, latency_ns);
 	}
 	return 0;
@@ -293,9 +305,11 @@ static int count_fill(struct place *place, __u32 tier, __u64 latency_ns, __s32 e
 		granule->fetched_class = hint_class;
 	}
 	count_in(&region->fill_ns, latency_ns);
-	region->tier_bytes[tier][hint_class] += place->bytes;
+	region->tier_bytes[cut(tier, ITME_RECORD_TIERS)][cut(hint_class, ITME_RECORD_CLASSES)] +=
+		place->bytes;
 	if (hint_class)
-		region->prefetch[hint_class].fetched_bytes += place->bytes;
+		region->prefetch[cut(hint_class, ITME_RECORD_CLASSES)].fetched_bytes +=
+			place->bytes;
 	return 0;
 }
 
@@ -312,15 +326,17 @@ static int count_move(struct place *place, __u32 to, __s32 error, __u64 latency_
 		return 0;
 	}
 	if (to != ITME_RECORD_DRAM) {
-		region->tier_bytes[to][ITME_RECORD_BYTES_DEMOTE] += bytes_of(place);
+		region->tier_bytes[cut(to, ITME_RECORD_TIERS)][ITME_RECORD_BYTES_DEMOTE] +=
+			bytes_of(place);
 		region->demote_ns += latency_ns;
 		return 0;
 	}
-	region->tier_bytes[to][ITME_RECORD_BYTES_PROMOTE] += bytes_of(place);
+	region->tier_bytes[cut(to, ITME_RECORD_TIERS)][ITME_RECORD_BYTES_PROMOTE] +=
+		bytes_of(place);
 	region->promote_ns += latency_ns;
 	if (!hint_class)
 		return 0;
-	region->prefetch[hint_class].fetched_bytes += place->bytes;
+	region->prefetch[cut(hint_class, ITME_RECORD_CLASSES)].fetched_bytes += place->bytes;
 	if (granule)
 		granule->fetched_class = hint_class;
 	return 0;
@@ -334,9 +350,9 @@ static int count_drop(struct place *place, __u32 tier, bool wasted)
 
 	if (!region || tier >= ITME_RECORD_TIERS || hint_class >= ITME_RECORD_CLASSES)
 		return 0;
-	region->dropped_bytes[tier] += bytes_of(place);
+	region->dropped_bytes[cut(tier, ITME_RECORD_TIERS)] += bytes_of(place);
 	if (wasted)
-		region->prefetch[hint_class].wasted_bytes += place->bytes;
+		region->prefetch[cut(hint_class, ITME_RECORD_CLASSES)].wasted_bytes += place->bytes;
 	return 0;
 }
 
@@ -347,8 +363,8 @@ static int count_hint(const struct place *place, __u32 hint_class, __u64 accepte
 
 	if (!region || hint_class >= ITME_RECORD_CLASSES)
 		return 0;
-	region->prefetch[hint_class].accepted_bytes += accepted_bytes;
-	region->prefetch[hint_class].clipped_bytes += clipped_bytes;
+	region->prefetch[cut(hint_class, ITME_RECORD_CLASSES)].accepted_bytes += accepted_bytes;
+	region->prefetch[cut(hint_class, ITME_RECORD_CLASSES)].clipped_bytes += clipped_bytes;
 	return 0;
 }
 

@@ -5,6 +5,7 @@
  */
 #include <linux/fadvise.h>
 #include <linux/fs.h>
+#include <linux/sched/signal.h>
 #include "itme.h"
 
 struct granules {
@@ -35,7 +36,7 @@ static struct granules granules_of(const struct itme_region *region, u64 offset,
 static void will_need(struct itme_opened *opened, const struct granules *range)
 {
 	itme_hint_prefetch(opened, range->first, range->last,
-			   range->whole ? ITME_CLASS_MAYBE : ITME_CLASS_LIKELY);
+			   range->whole ? ITME_CLASS_MAYBE : ITME_CLASS_LIKELY, false);
 }
 
 static int set_noreuse(struct itme_region *region, const struct granules *range, bool on)
@@ -45,15 +46,19 @@ static int set_noreuse(struct itme_region *region, const struct granules *range,
 	for (granule = range->first; granule <= range->last; granule++) {
 		struct itme_granule *g = itme_region_granule(region, granule);
 
-		if (!g && !on)
+		cond_resched();
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (!g && !on) {
+			granule = itme_region_granule_last(granule);
 			continue;
+		}
 		if (!g)
 			g = itme_region_granule_alloc(region, granule);
 		if (!g)
 			return -ENOMEM;
 		itme_granule_set(g, on ? ITME_GRANULE_NOREUSE : 0,
 				 on ? 0 : ITME_GRANULE_NOREUSE);
-		cond_resched();
 	}
 	return 0;
 }
@@ -66,7 +71,8 @@ static int set_noreuse(struct itme_region *region, const struct granules *range,
  * @len: bytes; 0 means to the end
  * @advice: POSIX_FADV_*
  *
- * Return: 0; -EINVAL for an advice that is not known, or a negative range; -ENOMEM.
+ * Return: 0; -EINVAL for an advice that is not known, or a negative range; -ENOMEM;
+ * -EINTR.
  */
 int itme_fadvise(struct file *file, loff_t offset, loff_t len, int advice)
 {
@@ -122,6 +128,6 @@ void itme_advice_missed(struct file *file, u64 granule, bool sequential)
 		return;
 	last = min(granule + max(READ_ONCE(region->inst->window_frames) / 2, 1UL),
 		   region->nr_granules - 1);
-	if (granule < last && !mutex_is_locked(&opened->mutex))
-		itme_hint_prefetch(opened, granule + 1, last, ITME_CLASS_LIKELY);
+	if (granule < last)
+		itme_hint_prefetch(opened, granule + 1, last, ITME_CLASS_LIKELY, true);
 }

@@ -85,7 +85,7 @@ static void finish(struct itme_fill *fill, int err)
 
 	trace_fill(region, fill->granule, fill->tier, bytes,
 		   fill->start_ns ? ktime_get_ns() - fill->start_ns : 0, err, fill->hint_class);
-	if (err == -ENOSPC) { /* of a hint: its frame has gone to a demand fill meanwhile */
+	if (!fill->folio && fill->hint_class) { /* its frame has gone to a demand fill */
 		itme_count_add(region, clipped_bytes, bytes);
 		itme_granule_absent(region, fill->g, 0);
 	} else if (err) {
@@ -131,7 +131,7 @@ static void fill_complete(struct kiocb *iocb, long res)
 
 	if ((res == -EAGAIN || res == -EOPNOTSUPP) && fill->nowait) {
 		fill->nowait = false;
-		queue_work(fill->region->inst->fill_wq, &fill->work);
+		queue_work(fill->region->inst->store_wq, &fill->work);
 		return; /* the completion's reference is the work's now */
 	}
 	read_done(fill, res);
@@ -195,7 +195,7 @@ static void fill_work(struct work_struct *work)
 		set_pending(fill, false);
 		if (!fill->hint_class)
 			itme_count_one(region, timeout_count);
-		finish(fill, fill->hint_class ? -ENOSPC : -ENOMEM);
+		finish(fill, -ENOMEM);
 	} else if (!fill->nowait && !itme_store_wait_unlocked(region)) {
 		set_pending(fill, false);
 		itme_count_one(region, timeout_count);
@@ -254,7 +254,7 @@ int itme_fill_start(struct itme_region *region, u64 granule, struct itme_granule
  */
 int __init itme_fill_init(void)
 {
-	fill_cache = KMEM_CACHE(itme_fill, 0);
+	fill_cache = KMEM_CACHE(itme_fill, SLAB_ACCOUNT);
 	return fill_cache ? 0 : -ENOMEM;
 }
 

@@ -231,15 +231,15 @@ bool itme_granule_busy(struct itme_granule *g)
  * @region: its region
  * @g: the granule
  * @folio: the frame that it is expected to have
- * @force: claim even what a waiter has not seen yet
+ * @claim: ITME_CLAIM_* of what may be claimed too
  *
  * If it is queued, this is its turn: it is so no more.
  *
  * Return: 0; -ENOENT where it is not RESIDENT with @folio; -EAGAIN where a
- * waiter has not mapped it yet.
+ * waiter has not mapped it yet, or it is pinned.
  */
 int itme_granule_claim(struct itme_region *region, struct itme_granule *g, struct folio *folio,
-		       bool force)
+		       unsigned int claim)
 {
 	u16 old;
 
@@ -247,7 +247,9 @@ int itme_granule_claim(struct itme_region *region, struct itme_granule *g, struc
 		old = g->flags;
 		if (g->state != ITME_RESIDENT || g->folio != folio)
 			return -ENOENT;
-		if (!force && (old & ITME_GRANULE_DEMAND) &&
+		if ((old & ITME_GRANULE_PINNED) && !(claim & ITME_CLAIM_PINNED))
+			return -EAGAIN;
+		if (!(claim & ITME_CLAIM_UNSEEN) && (old & ITME_GRANULE_DEMAND) &&
 		    itme_ticks() - g->stamp < ITME_DEMAND_GRACE)
 			return -EAGAIN;
 		g->flags &= ~(ITME_GRANULE_QUEUED | ITME_GRANULE_QUEUED_CXL);
@@ -380,6 +382,18 @@ static u32 cause_of_wait(const struct itme_granule *seen)
 									    ITME_CAUSE_MISS;
 }
 
+/*
+ * A thread that waits has one fill under way. One that does not wait (RWF_NOWAIT)
+ * could begin any number: it begins none while a window of others is on its way.
+ */
+static bool too_many_begun(struct itme_instance *inst, unsigned int flags)
+{
+	unsigned int mask = ITME_GET_NOWAIT | ITME_GET_READ;
+
+	return (flags & mask) == mask &&
+	       atomic_long_read(&inst->nr_demand) >= READ_ONCE(inst->window_frames);
+}
+
 /**
  * itme_granule_get - get a reference on a granule's frame, filling it if absent
  * @region: the region
@@ -420,6 +434,8 @@ struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned
 				return ERR_PTR(-ENODATA);
 			if (tried && (seen.flags & ITME_GRANULE_ERR))
 				return ERR_PTR(-EIO);
+			if (too_many_begun(region->inst, flags))
+				return ERR_PTR(-EAGAIN);
 			if (itme_granule_start_fill(region, g, ITME_GRANULE_DEMAND,
 						    ITME_TIER_STORE, NULL)) {
 				err = itme_fill_start(region, granule, g, ITME_TIER_STORE, 0, false);

@@ -29,6 +29,13 @@ static u64 bytes_of(const struct job *job, u64 granule)
 	return itme_granule_valid_bytes(job->region, granule);
 }
 
+static u64 bytes_between(const struct itme_region *region, u64 first, u64 last)
+{
+	unsigned int shift = region->inst->granule_shift;
+
+	return min((last + 1) << shift, region->bytes) - (first << shift);
+}
+
 static void refuse(struct job *job, u64 granule)
 {
 	job->hint->refused_bytes += bytes_of(job, granule);
@@ -79,6 +86,7 @@ static int want(struct job *job, u64 granule, enum itme_tier tier)
 	r->first = granule;
 	r->last = granule;
 	r->tier = tier;
+	r->pin = job->hint->op == ITME_HINT_PIN;
 	r->hint_class = job->hint->hint_class;
 	r->deadline_ns = job->hint->deadline_ns ?: U64_MAX;
 	r->cookie = job->cookie;
@@ -86,8 +94,11 @@ static int want(struct job *job, u64 granule, enum itme_tier tier)
 	return 0;
 }
 
-/* A frame for it, unless it is coming by itself. Returns whether it will be there. */
-static bool promise(struct job *job, struct itme_granule *g, enum itme_tier tier)
+/*
+ * A frame for it, unless it is coming by itself. Returns whether it will be there;
+ * @queued: whether this made it so.
+ */
+static bool promise(struct job *job, struct itme_granule *g, enum itme_tier tier, bool *queued)
 {
 	struct itme_instance *inst = job->region->inst;
 
@@ -95,10 +106,12 @@ static bool promise(struct job *job, struct itme_granule *g, enum itme_tier tier
 		return true;
 	if (!itme_victim_promise(inst, tier, itme_victim_taker(job->hint->hint_class)))
 		return false;
-	if (itme_granule_enqueue(g, tier))
-		atomic_long_inc(&job->region->nr_queued);
-	else
+	atomic_long_inc(&job->region->nr_queued);
+	*queued = itme_granule_enqueue(g, tier);
+	if (!*queued) {
+		atomic_long_dec(&job->region->nr_queued);
 		itme_victim_unpromise(inst, tier);
+	}
 	return true;
 }
 
@@ -107,6 +120,7 @@ static int fetch(struct job *job, u64 granule, struct itme_granule *g, enum itme
 {
 	struct itme_granule seen = {};
 	u64 bytes = bytes_of(job, granule);
+	bool queued = false;
 	int err;
 
 	if (g)
@@ -124,7 +138,7 @@ static int fetch(struct job *job, u64 granule, struct itme_granule *g, enum itme
 		g = itme_region_granule_alloc(job->region, granule);
 		if (!g)
 			return -ENOMEM;
-		job->full = !promise(job, g, tier);
+		job->full = !promise(job, g, tier, &queued);
 	}
 	if (job->full) {
 		job->hint->clipped_bytes += bytes;
@@ -132,7 +146,8 @@ static int fetch(struct job *job, u64 granule, struct itme_granule *g, enum itme
 	}
 	err = want(job, granule, tier);
 	if (err) {
-		itme_granule_dequeue(job->region, g);
+		if (queued)
+			itme_granule_dequeue(job->region, g);
 		return err;
 	}
 	job->hint->accepted_bytes += bytes;
@@ -143,17 +158,18 @@ static int pin(struct job *job, u64 granule)
 {
 	struct itme_granule *g = itme_region_granule_alloc(job->region, granule);
 	enum itme_tier tier = job->hint->tier;
+	bool added;
 	int err;
 
 	if (!g)
 		return -ENOMEM;
-	err = itme_pin_add(job->opened, granule, &tier);
+	err = itme_pin_add(job->opened, granule, &tier, &added);
 	if (err == -ENOSPC)
 		job->hint->clipped_bytes += bytes_of(job, granule);
 	if (err)
 		return err;
 	err = fetch(job, granule, g, tier);
-	if (err)
+	if (err && added)
 		itme_pin_remove(job->opened, granule);
 	return err;
 }
@@ -184,6 +200,7 @@ static int watch(struct job *job, u64 granule)
 static int release(struct job *job, u64 granule, struct itme_granule *g)
 {
 	struct itme_region *region = job->region;
+	bool force = job->hint->flags & ITME_HINT_FORCE;
 	struct itme_granule seen = {};
 	struct folio *folio;
 	enum itme_tier tier;
@@ -196,7 +213,7 @@ static int release(struct job *job, u64 granule, struct itme_granule *g)
 		return 0;
 	}
 	folio = NULL;
-	if (!(seen.flags & ITME_GRANULE_PINNED) || (job->hint->flags & ITME_HINT_FORCE))
+	if (force || !(seen.flags & ITME_GRANULE_PINNED))
 		folio = itme_victim_await_granule(region->inst, g, &tier);
 	if (!folio && READ_ONCE(g->state) == ITME_ABSENT) { /* somebody was faster */
 		job->hint->resident_bytes += bytes_of(job, granule);
@@ -206,7 +223,8 @@ static int release(struct job *job, u64 granule, struct itme_granule *g)
 		refuse(job, granule);
 		return 0;
 	}
-	err = itme_migrate_drop(region, granule, folio, true);
+	err = itme_migrate_drop(region, granule, folio,
+				ITME_CLAIM_UNSEEN | (force ? ITME_CLAIM_PINNED : 0));
 	if (err) {
 		itme_victim_list(region->inst, folio, tier, ITME_LIST_SETTLED);
 		refuse(job, granule);
@@ -252,6 +270,26 @@ static void cancel(struct job *job)
 	}
 }
 
+/*
+ * Where nothing was ever touched there may be millions with nothing to do: those
+ * described together are passed at once. Returns whether they are; then @granule is
+ * the last of them.
+ */
+static bool pass_untouched(struct job *job, u64 *granule)
+{
+	u64 last = min(itme_region_granule_last(*granule), job->last);
+	u64 *sum = &job->hint->resident_bytes;
+
+	if (job->hint->op == ITME_HINT_PREFETCH)
+		sum = &job->hint->clipped_bytes;
+	if (job->hint->op == ITME_HINT_PREFETCH ? !job->full :
+						  job->hint->op != ITME_HINT_RELEASE)
+		return false;
+	*sum += bytes_between(job->region, *granule, last);
+	*granule = last;
+	return true;
+}
+
 /* An error ends the entry; a fatal signal ends the vector too. */
 static int do_granules(struct job *job)
 {
@@ -259,7 +297,8 @@ static int do_granules(struct job *job)
 	int err = 0;
 
 	for (granule = job->first; !err && granule <= job->last; granule++) {
-		err = do_granule(job, granule);
+		if (itme_region_granule(job->region, granule) || !pass_untouched(job, &granule))
+			err = do_granule(job, granule);
 		if (fatal_signal_pending(current))
 			err = -EINTR;
 		cond_resched();
@@ -276,7 +315,7 @@ static void count(struct itme_region *region, const struct itme_hint *hint)
 	itme_count_add(region, refused_bytes, hint->refused_bytes);
 }
 
-/* Carry one checked entry out; its results are in it. @eventfd may be NULL. */
+/* Carry one checked entry out; its results are in it. The open file's mutex is held. */
 static int carry_out(struct itme_opened *opened, struct itme_hint *hint,
 		     struct file *eventfd)
 {
@@ -285,8 +324,6 @@ static int carry_out(struct itme_opened *opened, struct itme_hint *hint,
 	bool queues = hint->op == ITME_HINT_PREFETCH || hint->op == ITME_HINT_PIN;
 	int err = 0;
 
-	if (mutex_lock_killable(&opened->mutex))
-		return -EINTR;
 	job.first = hint->offset >> inst->granule_shift;
 	job.last = (hint->offset + max(hint->length, 1ULL) - 1) >> inst->granule_shift;
 	if (queues && hint->cookie) {
@@ -308,7 +345,6 @@ static int carry_out(struct itme_opened *opened, struct itme_hint *hint,
 		itme_cookie_put(opened, job.cookie, &outcome);
 		spin_unlock(&inst->queue_lock);
 	}
-	mutex_unlock(&opened->mutex);
 	if (err)
 		hint->error = err;
 	count(opened->region, hint);
@@ -382,8 +418,12 @@ static int do_entry(struct itme_opened *opened, struct itme_hint __user *entry,
 	hint.clipped_bytes = 0;
 	hint.refused_bytes = 0;
 	hint.error = check(opened->region, &hint);
-	if (!hint.error)
+	if (!hint.error) {
+		if (mutex_lock_killable(&opened->mutex))
+			return -EINTR;
 		err = carry_out(opened, &hint, eventfd);
+		mutex_unlock(&opened->mutex);
+	}
 	if (copy_to_user(entry, &hint, sizeof(hint)))
 		return -EFAULT;
 	return err;
@@ -446,22 +486,24 @@ static int wait_range(struct itme_opened *opened, const struct itme_wait *args, 
 		struct itme_granule seen = {};
 		int err;
 
-		if (g) {
-			err = itme_granule_wait_idle(g, &timeout);
-			if (err)
-				return err;
-			seen = itme_granule_snapshot(g);
+		if (!g) { /* never touched, nor are its neighbours */
+			granule = itme_region_granule_last(granule);
+			continue;
 		}
+		err = itme_granule_wait_idle(g, &timeout);
+		if (err)
+			return err;
+		seen = itme_granule_snapshot(g);
 		if (seen.state == ITME_RESIDENT)
 			outcome->ready += itme_granule_valid_bytes(region, granule);
 		else if (seen.flags & ITME_GRANULE_ERR)
 			outcome->failed += itme_granule_valid_bytes(region, granule);
-		else
-			outcome->lost += itme_granule_valid_bytes(region, granule);
 		if (signal_pending(current))
 			return -EINTR;
 		cond_resched();
 	}
+	outcome->lost = bytes_between(region, args->offset >> shift, last) - outcome->ready -
+			outcome->failed;
 	return 0;
 }
 
@@ -511,13 +553,16 @@ long itme_wait(struct itme_opened *opened, struct itme_wait *args)
 
 /* A hint that comes from an ordinary call: what becomes of it is not told. */
 static void hint_quietly(struct itme_opened *opened, u64 first, u64 last,
-			 struct itme_hint *hint)
+			 struct itme_hint *hint, bool nowait)
 {
 	unsigned int shift = opened->region->inst->granule_shift;
 
 	hint->offset = first << shift;
 	hint->length = min((last + 1) << shift, opened->region->bytes) - hint->offset;
+	if (nowait ? !mutex_trylock(&opened->mutex) : mutex_lock_killable(&opened->mutex))
+		return;
 	carry_out(opened, hint, NULL);
+	mutex_unlock(&opened->mutex);
 }
 
 /**
@@ -526,9 +571,10 @@ static void hint_quietly(struct itme_opened *opened, u64 first, u64 last,
  * @first: first granule
  * @last: last granule, inside the region
  * @hint_class: how sure it is
+ * @nowait: rather do nothing than wait for another submission
  */
 void itme_hint_prefetch(struct itme_opened *opened, u64 first, u64 last,
-			enum itme_hint_class hint_class)
+			enum itme_hint_class hint_class, bool nowait)
 {
 	struct itme_hint hint = {
 		.op = ITME_HINT_PREFETCH,
@@ -536,7 +582,7 @@ void itme_hint_prefetch(struct itme_opened *opened, u64 first, u64 last,
 		.tier = itme_victim_top_tier(opened->region->inst),
 	};
 
-	hint_quietly(opened, first, last, &hint);
+	hint_quietly(opened, first, last, &hint, nowait);
 }
 
 /**
@@ -549,5 +595,5 @@ void itme_hint_release(struct itme_opened *opened, u64 first, u64 last)
 {
 	struct itme_hint hint = { .op = ITME_HINT_RELEASE };
 
-	hint_quietly(opened, first, last, &hint);
+	hint_quietly(opened, first, last, &hint, false);
 }

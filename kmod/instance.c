@@ -80,11 +80,14 @@ static unsigned long top_tier_frames(const struct itme_instance *inst)
 
 /*
  * A window costs frames that could hold residents, so it is small: enough for
- * a few threads that read side by side, at most a quarter of a small budget.
+ * a few threads that read side by side, at most a quarter of a small budget. Two
+ * at least, for an instruction that reads across the border of two granules.
  */
 static unsigned long default_window_frames(const struct itme_instance *inst)
 {
-	return clamp(top_tier_frames(inst) / 4, 1UL, (unsigned long)ITME_WINDOW_DEFAULT_FRAMES);
+	unsigned long frames = top_tier_frames(inst);
+
+	return clamp(frames / 4, min(frames, 2UL), (unsigned long)ITME_WINDOW_DEFAULT_FRAMES);
 }
 
 /**
@@ -112,7 +115,8 @@ int itme_instance_set_window(struct itme_instance *inst, u64 bytes)
 /**
  * itme_instance_set_inflight - set the most bytes that hints may have under way
  * @inst: the instance
- * @bytes: rounded down to granules; 0 means the window, more means no more than it
+ * @bytes: rounded down to granules; 0 means the default, half the window; more than
+ *	the window means the window
  *
  * Return: 0, or -EINVAL for less than a granule.
  */
@@ -188,6 +192,11 @@ int itme_instance_set_budget(struct itme_instance *inst, enum itme_tier tier, u6
 	return err;
 }
 
+static struct workqueue_struct *make_workqueue(const char *name)
+{
+	return alloc_workqueue(name, WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, WQ_MAX_ACTIVE);
+}
+
 static int create_frames(struct fs_context *fc, struct itme_instance *inst,
 			 const struct itme_options *opts)
 {
@@ -225,9 +234,13 @@ struct itme_instance *itme_instance_create(struct fs_context *fc,
 	if (err)
 		goto err_free;
 	err = -ENOMEM;
-	inst->fill_wq = alloc_workqueue("itme_fill", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
+	inst->fill_wq = make_workqueue("itme_fill");
 	if (!inst->fill_wq)
 		goto err_name;
+	/* Apart, so that fills with a frame never stand behind those that wait for one. */
+	inst->store_wq = make_workqueue("itme_store");
+	if (!inst->store_wq)
+		goto err_fill_wq;
 	err = create_frames(fc, inst, opts);
 	if (err)
 		goto err_frames;
@@ -245,6 +258,8 @@ struct itme_instance *itme_instance_create(struct fs_context *fc,
 err_frames:
 	cancel_delayed_work_sync(&inst->trim_work);
 	itme_frames_free(inst);
+	destroy_workqueue(inst->store_wq);
+err_fill_wq:
 	destroy_workqueue(inst->fill_wq);
 err_name:
 	if (inst->id >= 0)
@@ -367,7 +382,9 @@ int itme_instance_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 void itme_instance_destroy(struct itme_instance *inst)
 {
 	cancel_delayed_work_sync(&inst->trim_work);
-	destroy_workqueue(inst->fill_wq); /* after the last kick of the queue */
+	itme_queue_teardown(inst);
+	destroy_workqueue(inst->store_wq);
+	destroy_workqueue(inst->fill_wq);
 	itme_frames_free(inst);
 	if (inst->id >= 0)
 		ida_free(&instance_ids, inst->id);

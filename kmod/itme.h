@@ -78,7 +78,7 @@
 #define ITME_WINDOW_DEFAULT_FRAMES 8
 #define ITME_HINT_VECTOR_MAX 4096
 /* Entries of HINTs that an open file may have outstanding, and cookies remembered. */
-#define ITME_QUEUE_MAX 65536
+#define ITME_QUEUE_MAX 8192
 #define ITME_COOKIE_MAX 1024
 /* Frames of the fastest tier beyond the window that no pin may take. */
 #define ITME_PIN_RESERVE_FRAMES 2
@@ -206,7 +206,7 @@ struct itme_pool {
 	struct list_head ahead; /* fetched for a hint and not touched yet, oldest first */
 	struct list_head pinned;
 	unsigned long promised; /* frames that queued granules will take */
-	atomic_long_t nr_pinned; /* granules pinned here, in memory or not */
+	unsigned long nr_pinned; /* granules pinned here, in memory or not; under pin_mutex */
 };
 
 struct itme_instance {
@@ -215,6 +215,7 @@ struct itme_instance {
 	int id; /* of the itmeN name, or -1 */
 	unsigned int granule_shift;
 	struct workqueue_struct *fill_wq;
+	struct workqueue_struct *store_wq; /* fills that may wait for a lock of the store */
 
 	struct mutex resize_mutex; /* one budget change at a time, from check to end */
 	struct delayed_work trim_work; /* frames above a budget that could not go yet */
@@ -229,13 +230,16 @@ struct itme_instance {
 	/* The queue of hints, see queue.c. */
 	spinlock_t queue_lock; /* requests and cookies of every open file */
 	struct rb_root_cached queue; /* requests with granules to begin, best first */
+	struct rb_root_cached expiries; /* those of them with a deadline, earliest first */
+	struct delayed_work expiry_work;
 	struct list_head finishing; /* requests with all begun and some not ended */
+	unsigned long nr_finishing;
 	atomic_long_t nr_requests; /* in both */
 	u64 request_seq;
 	struct work_struct queue_work;
 	atomic_long_t nr_hinted; /* fills and moves under way for hints */
 	atomic_long_t nr_demand; /* demand fills that the store does not have yet */
-	unsigned long inflight_frames; /* most nr_hinted; 0: the window */
+	unsigned long inflight_frames; /* most nr_hinted; 0: by the window */
 
 	struct mutex pin_mutex; /* pins of every open file, and the three fields below */
 	struct list_head pin_users;
@@ -259,7 +263,8 @@ struct itme_region {
 	atomic_long_t nr_chunks;
 	atomic_long_t resident[ITME_TIERS]; /* granules */
 	atomic_long_t nr_queued; /* granules with ITME_GRANULE_QUEUED */
-	struct xarray pins; /* granule -> open files that pin it; under pin_mutex */
+	struct xarray watches; /* granule -> struct itme_opened that watches it */
+	struct xarray pins; /* granule -> who pins it, see pin.c; under pin_mutex */
 	atomic_long_t nr_pinned; /* granules in @pins */
 	atomic_t busy; /* fills and moves under way: eviction of the inode waits */
 	struct list_head store_node; /* on the list of attached stores, store.c */
@@ -284,13 +289,13 @@ struct itme_opened {
 	struct xarray pins; /* granule -> enum itme_tier; under pin_mutex */
 	struct itme_pin_user *pin_user; /* NULL without pins; under pin_mutex */
 	struct list_head pin_node; /* among the user's open files */
-	struct xarray watches; /* granules; under mutex */
 	bool sequential; /* advised so */
 };
 
 /* A range of granules that a hint wants, all accepted. Under queue_lock. */
 struct itme_request {
 	struct rb_node node; /* in instance->queue until all is begun */
+	struct rb_node expiry_node; /* in instance->expiries for as long, with a deadline */
 	struct list_head finishing_node;
 	struct list_head opened_node;
 	struct itme_opened *opened;
@@ -300,6 +305,7 @@ struct itme_request {
 	u64 first, next, last; /* granules; those before @next are begun */
 	enum itme_hint_class hint_class;
 	enum itme_tier tier;
+	bool pin; /* of a PIN: may move what is pinned */
 };
 
 /* The list that folio->lru links a frame into, kept in folio->private. */
@@ -310,6 +316,7 @@ enum itme_list {
 	ITME_LIST_SETTLED,
 	ITME_LIST_AHEAD,
 	ITME_LIST_PINNED,
+	ITME_LISTS
 };
 
 /* Whom a victim is for: what may be taken from others, most first. */
@@ -403,6 +410,7 @@ int itme_region_init(struct itme_region *region, u64 bytes);
 u64 itme_region_metadata_bytes(struct itme_region *region);
 void itme_region_evict(struct itme_region *region);
 struct itme_granule *itme_region_granule(struct itme_region *region, u64 granule);
+u64 itme_region_granule_last(u64 granule);
 struct itme_granule *itme_region_granule_alloc(struct itme_region *region, u64 granule);
 void itme_region_busy_get(struct itme_region *region);
 void itme_region_busy_put(struct itme_region *region);
@@ -415,8 +423,10 @@ struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned
 			       u32 *cause);
 int itme_granule_wait(struct itme_region *region, struct itme_granule *g);
 int itme_granule_wait_idle(struct itme_granule *g, long *timeout);
+#define ITME_CLAIM_UNSEEN 0x01 /* also what a waiter has not mapped or read yet */
+#define ITME_CLAIM_PINNED 0x02 /* also what is pinned */
 int itme_granule_claim(struct itme_region *region, struct itme_granule *g, struct folio *folio,
-		       bool force);
+		       unsigned int claim);
 void itme_granule_resident(struct itme_region *region, struct itme_granule *g,
 			   struct folio *folio, enum itme_tier tier, u16 flags);
 u16 itme_granule_absent(struct itme_region *region, struct itme_granule *g, u16 flags);
@@ -487,12 +497,12 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 
 /* migrate.c */
 int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *folio,
-		      bool force);
+		      unsigned int claim);
 int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *from,
-		      struct folio *to, enum itme_tier to_tier, bool force,
+		      struct folio *to, enum itme_tier to_tier, unsigned int claim,
 		      enum itme_hint_class hint_class);
 int itme_migrate_start(struct itme_region *region, u64 granule, enum itme_tier tier,
-		       enum itme_hint_class hint_class);
+		       enum itme_hint_class hint_class, bool pin);
 
 /* poison.c */
 bool itme_poison_in_frame(struct folio *folio);
@@ -516,6 +526,7 @@ ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct io
 int itme_queue_init(void);
 void itme_queue_exit(void);
 void itme_queue_setup(struct itme_instance *inst);
+void itme_queue_teardown(struct itme_instance *inst);
 unsigned long itme_queue_limit(const struct itme_instance *inst);
 struct itme_request *itme_queue_prepare(struct itme_opened *opened);
 void itme_queue_discard(struct itme_request *request);
@@ -552,7 +563,7 @@ int itme_opened_release(struct inode *inode, struct file *file);
 /* pin.c */
 void itme_pin_setup(struct itme_instance *inst);
 u64 itme_pin_limit(const struct itme_instance *inst);
-int itme_pin_add(struct itme_opened *opened, u64 granule, enum itme_tier *tier);
+int itme_pin_add(struct itme_opened *opened, u64 granule, enum itme_tier *tier, bool *added);
 bool itme_pin_remove(struct itme_opened *opened, u64 granule);
 void itme_pin_remove_all(struct itme_opened *opened);
 void itme_pin_enforce(struct itme_instance *inst);
@@ -566,7 +577,7 @@ u64 itme_watch_remove(struct itme_opened *opened, u64 first, u64 last);
 long itme_hint(struct itme_opened *opened, struct itme_hint_vec *vec);
 long itme_wait(struct itme_opened *opened, struct itme_wait *args);
 void itme_hint_prefetch(struct itme_opened *opened, u64 first, u64 last,
-			enum itme_hint_class hint_class);
+			enum itme_hint_class hint_class, bool nowait);
 void itme_hint_release(struct itme_opened *opened, u64 first, u64 last);
 
 /* advice.c */

@@ -6,6 +6,8 @@
 #include "itme.h"
 #include "trace.h"
 
+#define REVOKE_TRIES 100
+
 /*
  * Unmap a claimed granule's frame and make sure that nobody else refers to it.
  * 0: the folio is locked and its reference count is frozen at zero.
@@ -13,6 +15,8 @@
  */
 static int revoke(struct itme_region *region, struct itme_granule *g, struct folio *folio)
 {
+	int tries;
+
 	folio_lock(folio);
 	/*
 	 * A region that can be written to calls folio_mkclean() here first: on
@@ -20,8 +24,12 @@ static int revoke(struct itme_region *region, struct itme_granule *g, struct fol
 	 * none to lose.
 	 */
 	unmap_mapping_pages(region->inode.i_mapping, folio->index, folio_nr_pages(folio), false);
-	if (folio_ref_freeze(folio, 1))
-		return 0;
+	/* Who only looks at it for a moment does not hold it. */
+	for (tries = 0; tries < REVOKE_TRIES; tries++) {
+		if (folio_ref_freeze(folio, 1))
+			return 0;
+		cpu_relax();
+	}
 	itme_granule_resident(region, g, folio, g->tier, ITME_GRANULE_HELD);
 	folio_unlock(folio);
 	itme_count_one(region, held_count);
@@ -41,20 +49,20 @@ static void release(struct folio *folio)
  * @region: its region
  * @granule: its number
  * @folio: its frame, which the caller took off its list
- * @force: even where a waiter has not seen it yet
+ * @claim: ITME_CLAIM_* of what may be dropped too
  *
  * Return: 0, the frame is the caller's; -ENOENT where @folio is not its frame;
- * -EAGAIN where a waiter comes first; -EBUSY where the frame is held.
+ * -EAGAIN where a waiter or a pin comes first; -EBUSY where the frame is held.
  */
 int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *folio,
-		      bool force)
+		      unsigned int claim)
 {
 	struct itme_granule *g = itme_region_granule(region, granule);
 	enum itme_tier tier;
 	bool wasted;
 	int err;
 
-	err = itme_granule_claim(region, g, folio, force);
+	err = itme_granule_claim(region, g, folio, claim);
 	if (err)
 		return err;
 	tier = g->tier;
@@ -86,7 +94,7 @@ static void report(struct itme_region *region, u64 granule, enum itme_tier from,
  * @from: its frame, which the caller took off its list
  * @to: the new frame, the caller's alone
  * @to_tier: the new frame's tier
- * @force: even where a waiter has not seen it yet
+ * @claim: ITME_CLAIM_* of what may be moved too
  * @hint_class: of the hint that it is for, or 0
  *
  * Return: 0, @from is the caller's and @to is the granule's, for the caller to
@@ -95,7 +103,7 @@ static void report(struct itme_region *region, u64 granule, enum itme_tier from,
  * is retired, and @to is the caller's.
  */
 int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *from,
-		      struct folio *to, enum itme_tier to_tier, bool force,
+		      struct folio *to, enum itme_tier to_tier, unsigned int claim,
 		      enum itme_hint_class hint_class)
 {
 	struct itme_granule *g = itme_region_granule(region, granule);
@@ -106,7 +114,7 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 	enum itme_tier from_tier;
 	int err;
 
-	err = itme_granule_claim(region, g, from, force);
+	err = itme_granule_claim(region, g, from, claim);
 	if (err)
 		return err;
 	from_tier = g->tier;
@@ -142,10 +150,18 @@ struct hinted_move {
 	u64 granule;
 	enum itme_tier tier; /* where to */
 	enum itme_hint_class hint_class;
+	bool pin;
 };
+
+/* No claim has ended it: nothing has come of it. */
+static void give_up(struct hinted_move *m)
+{
+	itme_granule_dequeue(m->region, itme_region_granule(m->region, m->granule));
+}
 
 static void move(struct hinted_move *m)
 {
+	unsigned int claim = ITME_CLAIM_UNSEEN | (m->pin ? ITME_CLAIM_PINNED : 0);
 	struct itme_region *region = m->region;
 	struct itme_instance *inst = region->inst;
 	struct folio *to, *from;
@@ -155,6 +171,7 @@ static void move(struct hinted_move *m)
 	to = itme_victim_obtain_now(inst, m->tier, itme_victim_taker(m->hint_class));
 	if (!to) {
 		itme_count_add(region, clipped_bytes, itme_granule_valid_bytes(region, m->granule));
+		give_up(m);
 		return;
 	}
 	from = itme_victim_await_granule(inst, itme_region_granule(region, m->granule), &tier);
@@ -162,9 +179,10 @@ static void move(struct hinted_move *m)
 		itme_frame_put(inst, m->tier, to);
 		if (from)
 			itme_victim_list(inst, from, tier, ITME_LIST_SETTLED);
+		give_up(m);
 		return;
 	}
-	err = itme_migrate_move(region, m->granule, from, to, m->tier, true, m->hint_class);
+	err = itme_migrate_move(region, m->granule, from, to, m->tier, claim, m->hint_class);
 	if (!err) {
 		itme_frame_put(inst, tier, from);
 		itme_victim_list(inst, to, m->tier, ITME_LIST_SETTLED);
@@ -173,6 +191,8 @@ static void move(struct hinted_move *m)
 	itme_frame_put(inst, m->tier, to);
 	if (err == -EHWPOISON)
 		return;
+	if (err == -EAGAIN || err == -ENOENT)
+		give_up(m);
 	itme_victim_list(inst, from, tier, ITME_LIST_SETTLED);
 	itme_count_add(region, refused_bytes, itme_granule_valid_bytes(region, m->granule));
 }
@@ -183,8 +203,6 @@ static void move_work(struct work_struct *work)
 	struct itme_region *region = m->region;
 
 	move(m);
-	/* Still queued where nothing has come of it; its claim ends that else. */
-	itme_granule_dequeue(region, itme_region_granule(region, m->granule));
 	itme_queue_ended(region->inst);
 	kfree(m);
 	itme_region_busy_put(region);
@@ -196,13 +214,14 @@ static void move_work(struct work_struct *work)
  * @granule: its number
  * @tier: where to
  * @hint_class: of the hint: what it may take from others there
+ * @pin: the hint is a PIN: what is pinned moves too
  *
  * Returns at once; itme_queue_ended() is called at the end.
  *
  * Return: 0 or -ENOMEM.
  */
 int itme_migrate_start(struct itme_region *region, u64 granule, enum itme_tier tier,
-		       enum itme_hint_class hint_class)
+		       enum itme_hint_class hint_class, bool pin)
 {
 	struct hinted_move *m = kmalloc(sizeof(*m), GFP_KERNEL);
 
@@ -213,6 +232,7 @@ int itme_migrate_start(struct itme_region *region, u64 granule, enum itme_tier t
 		.granule = granule,
 		.tier = tier,
 		.hint_class = hint_class,
+		.pin = pin,
 	};
 	INIT_WORK(&m->work, move_work);
 	itme_region_busy_get(region);

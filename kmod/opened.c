@@ -30,7 +30,6 @@ int itme_opened_open(struct inode *inode, struct file *file)
 	init_waitqueue_head(&opened->wait);
 	opened->cookies = RB_ROOT;
 	xa_init_flags(&opened->pins, XA_FLAGS_ACCOUNT);
-	xa_init_flags(&opened->watches, XA_FLAGS_ACCOUNT);
 	file->private_data = opened;
 	file->f_mode |= FMODE_CAN_ODIRECT | FMODE_NOWAIT;
 	return 0;
@@ -52,7 +51,6 @@ int itme_opened_release(struct inode *inode, struct file *file)
 	itme_pin_remove_all(opened);
 	itme_watch_remove(opened, 0, opened->region->nr_granules - 1);
 	xa_destroy(&opened->pins);
-	xa_destroy(&opened->watches);
 	kfree(opened);
 	return 0;
 }

@@ -15,6 +15,29 @@ struct itme_pin_user {
 	struct list_head opened; /* open files with pins */
 };
 
+/* What region->pins holds of a granule: open files that pin it, and their tier. */
+#define PIN_TIER_BITS 2
+static void *pin_entry(unsigned long files, enum itme_tier tier)
+{
+	return xa_mk_value(files << PIN_TIER_BITS | tier);
+}
+
+static unsigned long files_of(void *entry)
+{
+	return entry ? xa_to_value(entry) >> PIN_TIER_BITS : 0;
+}
+
+static enum itme_tier tier_of(void *entry)
+{
+	return xa_to_value(entry) & ((1 << PIN_TIER_BITS) - 1);
+}
+
+/* In opened->pins, to find those of a tier. */
+static xa_mark_t mark_of(enum itme_tier tier)
+{
+	return tier == ITME_TIER_DRAM ? XA_MARK_1 : XA_MARK_2;
+}
+
 /*
  * Granules of a tier that may be pinned. The fastest tier keeps frames for the
  * window and a few more, so that a demand fill always finds one in the end.
@@ -119,14 +142,14 @@ static void relist(struct itme_region *region, struct itme_granule *g)
 /* One more open file pins the granule. */
 static int add_to_region(struct itme_region *region, u64 granule, enum itme_tier tier)
 {
-	void *entry = xa_load(&region->pins, granule);
-	unsigned long count = entry ? xa_to_value(entry) : 0;
+	unsigned long files = files_of(xa_load(&region->pins, granule));
 	int err;
 
-	err = xa_err(xa_store(&region->pins, granule, xa_mk_value(count + 1),
+	err = xa_err(xa_store(&region->pins, granule, pin_entry(files + 1, tier),
 			      GFP_KERNEL_ACCOUNT));
-	if (err || count)
+	if (err || files)
 		return err;
+	region->inst->pool[tier].nr_pinned++;
 	itme_granule_set(itme_region_granule(region, granule), ITME_GRANULE_PINNED, 0);
 	atomic_long_inc(&region->nr_pinned);
 	region->inst->nr_pinned++;
@@ -135,14 +158,17 @@ static int add_to_region(struct itme_region *region, u64 granule, enum itme_tier
 
 static void remove_from_region(struct itme_region *region, u64 granule)
 {
-	unsigned long count = xa_to_value(xa_load(&region->pins, granule));
+	void *entry = xa_load(&region->pins, granule);
+	enum itme_tier tier = tier_of(entry);
 
-	if (count > 1) {
+	if (files_of(entry) > 1) {
 		/* No memory is needed where there is an entry. */
-		xa_store(&region->pins, granule, xa_mk_value(count - 1), GFP_KERNEL_ACCOUNT);
+		xa_store(&region->pins, granule, pin_entry(files_of(entry) - 1, tier),
+			 GFP_KERNEL_ACCOUNT);
 		return;
 	}
 	xa_erase(&region->pins, granule);
+	region->inst->pool[tier].nr_pinned--;
 	itme_granule_set(itme_region_granule(region, granule), 0, ITME_GRANULE_PINNED);
 	atomic_long_dec(&region->nr_pinned);
 	region->inst->nr_pinned--;
@@ -157,7 +183,6 @@ static bool remove_pin(struct itme_opened *opened, u64 granule)
 	lockdep_assert_held(&inst->pin_mutex);
 	if (!entry)
 		return false;
-	atomic_long_dec(&inst->pool[xa_to_value(entry)].nr_pinned);
 	opened->pin_user->granules--;
 	remove_from_region(opened->region, granule);
 	leave_user(opened);
@@ -166,10 +191,15 @@ static bool remove_pin(struct itme_opened *opened, u64 granule)
 
 static u64 share_of(const struct itme_instance *inst)
 {
-	return div_u64(limit_frames(inst), max_t(u32, list_count_nodes((struct list_head *)&inst->pin_users), 1));
+	size_t users = list_count_nodes((struct list_head *)&inst->pin_users);
+
+	return div_u64(limit_frames(inst), max(users, 1UL));
 }
 
-/* Take a pin away from a user who has more than @most. Any of @tier, or of all. */
+/*
+ * Take a pin away from a user who has more than @most: one of @tier, or, with
+ * ITME_TIER_STORE, of any.
+ */
 static bool degrade(struct itme_instance *inst, u64 most, enum itme_tier tier)
 {
 	struct itme_pin_user *user;
@@ -179,16 +209,14 @@ static bool degrade(struct itme_instance *inst, u64 most, enum itme_tier tier)
 		if (user->granules <= most)
 			continue;
 		list_for_each_entry(opened, &user->opened, pin_node) {
-			unsigned long granule;
-			void *entry;
+			xa_mark_t mark = tier ? mark_of(tier) : XA_PRESENT;
+			unsigned long granule = 0;
 
-			xa_for_each(&opened->pins, granule, entry) {
-				if (tier && xa_to_value(entry) != tier)
-					continue;
-				itme_count_add(opened->region, degraded_bytes,
-					       itme_granule_valid_bytes(opened->region, granule));
-				return remove_pin(opened, granule);
-			}
+			if (!xa_find(&opened->pins, &granule, ULONG_MAX, mark))
+				continue;
+			itme_count_add(opened->region, degraded_bytes,
+				       itme_granule_valid_bytes(opened->region, granule));
+			return remove_pin(opened, granule);
 		}
 	}
 	return false;
@@ -196,7 +224,7 @@ static bool degrade(struct itme_instance *inst, u64 most, enum itme_tier tier)
 
 static bool tier_has_room(struct itme_instance *inst, enum itme_tier tier)
 {
-	return atomic_long_read(&inst->pool[tier].nr_pinned) < tier_limit(inst, tier);
+	return inst->pool[tier].nr_pinned < tier_limit(inst, tier);
 }
 
 /* Where a pin may be: in @want, or in a slower tier. ITME_TIER_STORE for nowhere. */
@@ -215,7 +243,26 @@ static enum itme_tier wanted_tier(struct itme_region *region, u64 granule, enum 
 
 	if (want)
 		return want;
+	if (seen.flags & ITME_GRANULE_PINNED)
+		return tier_of(xa_load(&region->pins, granule));
 	return seen.state == ITME_RESIDENT ? seen.tier : itme_victim_top_tier(region->inst);
+}
+
+/* Others with more than their share give way until there is room. */
+static enum itme_tier make_room(struct itme_instance *inst, const struct itme_pin_user *user,
+				enum itme_tier want)
+{
+	for (;;) {
+		enum itme_tier tier = ITME_TIER_STORE;
+		u64 share = share_of(inst);
+
+		if (inst->nr_pinned < limit_frames(inst))
+			tier = choose_tier(inst, want);
+		if (tier != ITME_TIER_STORE)
+			return tier;
+		if (user->granules >= share || !degrade(inst, share, ITME_TIER_STORE))
+			return ITME_TIER_STORE;
+	}
 }
 
 static int add_pin(struct itme_opened *opened, u64 granule, enum itme_tier *tier)
@@ -223,32 +270,26 @@ static int add_pin(struct itme_opened *opened, u64 granule, enum itme_tier *tier
 	struct itme_region *region = opened->region;
 	struct itme_instance *inst = region->inst;
 	struct itme_pin_user *user = join_user(opened);
-	void *entry = xa_load(&opened->pins, granule);
 	enum itme_tier want = wanted_tier(region, granule, *tier);
+	void *there = xa_load(&region->pins, granule);
 	int err;
 
-	if (entry) { /* one pin of an open file is enough; it stays where it is */
-		*tier = xa_to_value(entry);
-		return 0;
-	}
 	if (!user)
 		return -ENOMEM;
-	while (inst->nr_pinned >= limit_frames(inst))
-		if (user->granules >= share_of(inst) || !degrade(inst, share_of(inst), 0))
-			return -ENOSPC;
-	*tier = choose_tier(inst, want);
+	/* What somebody pins already stays where it is, and takes no more room. */
+	*tier = there ? tier_of(there) : make_room(inst, user, want);
 	if (*tier == ITME_TIER_STORE)
 		return -ENOSPC;
 	err = xa_err(xa_store(&opened->pins, granule, xa_mk_value(*tier), GFP_KERNEL_ACCOUNT));
 	if (err)
 		return err;
+	xa_set_mark(&opened->pins, granule, mark_of(*tier));
 	err = add_to_region(region, granule, *tier);
 	if (err) {
 		xa_erase(&opened->pins, granule);
 		return err;
 	}
 	user->granules++;
-	atomic_long_inc(&inst->pool[*tier].nr_pinned);
 	if (*tier != want)
 		itme_count_add(region, degraded_bytes, itme_granule_valid_bytes(region, granule));
 	relist(region, itme_region_granule(region, granule));
@@ -260,18 +301,26 @@ static int add_pin(struct itme_opened *opened, u64 granule, enum itme_tier *tier
  * @opened: the open file
  * @granule: its number; it is described
  * @tier: in: where to, or ITME_TIER_STORE for where it is, or the fastest; out:
- *	where it is to be, a slower tier where the one wanted has no room
+ *	where it is to be: a slower tier where the one wanted has no room, or where
+ *	another open file has it pinned
+ * @added: (out) whether this call has pinned it, and not an earlier one
  *
  * Return: 0, also where the open file pins it already; -ENOSPC where the limit is
  * reached; -ENOMEM.
  */
-int itme_pin_add(struct itme_opened *opened, u64 granule, enum itme_tier *tier)
+int itme_pin_add(struct itme_opened *opened, u64 granule, enum itme_tier *tier, bool *added)
 {
 	struct itme_instance *inst = opened->region->inst;
-	int err;
+	void *entry;
+	int err = 0;
 
 	mutex_lock(&inst->pin_mutex);
-	err = add_pin(opened, granule, tier);
+	entry = xa_load(&opened->pins, granule);
+	*added = !entry;
+	if (entry)
+		*tier = xa_to_value(entry);
+	else
+		err = add_pin(opened, granule, tier);
 	leave_user(opened);
 	mutex_unlock(&inst->pin_mutex);
 	return err;
@@ -313,6 +362,12 @@ void itme_pin_remove_all(struct itme_opened *opened)
 	mutex_unlock(&inst->pin_mutex);
 }
 
+/* First of those who have more than their share. */
+static bool degrade_fairly(struct itme_instance *inst, enum itme_tier tier)
+{
+	return degrade(inst, share_of(inst), tier) || degrade(inst, 0, tier);
+}
+
 /**
  * itme_pin_enforce - the budgets or the limit are smaller: pins give way
  * @inst: the instance
@@ -323,11 +378,11 @@ void itme_pin_enforce(struct itme_instance *inst)
 
 	mutex_lock(&inst->pin_mutex);
 	for (tier = ITME_TIER_CXL; tier <= ITME_TIER_DRAM; tier++) {
-		while (atomic_long_read(&inst->pool[tier].nr_pinned) > tier_limit(inst, tier) &&
-		       degrade(inst, 0, tier))
+		while (inst->pool[tier].nr_pinned > tier_limit(inst, tier) &&
+		       degrade_fairly(inst, tier))
 			cond_resched();
 	}
-	while (inst->nr_pinned > limit_frames(inst) && degrade(inst, 0, 0))
+	while (inst->nr_pinned > limit_frames(inst) && degrade_fairly(inst, ITME_TIER_STORE))
 		cond_resched();
 	mutex_unlock(&inst->pin_mutex);
 }

@@ -83,7 +83,8 @@ void itme_poison_retire(struct itme_region *region, u64 granule, struct folio *f
 	own = itme_victim_take_granule(region->inst, g, &tier);
 	if (!own)
 		return;
-	if (own != folio || itme_granule_claim(region, g, folio, true)) {
+	if (own != folio || itme_granule_claim(region, g, folio,
+							  ITME_CLAIM_UNSEEN | ITME_CLAIM_PINNED)) {
 		itme_victim_list(region->inst, own, tier, ITME_LIST_SETTLED);
 		return;
 	}

@@ -4,7 +4,8 @@
  *
  * A request is a range of granules that one hint wants, all of them accepted:
  * each had a frame promised when it was submitted, or was on its way already.
- * Requests stand in a tree by class, then deadline, then order of submission.
+ * Requests stand in a tree by class, then deadline, then order of submission, and
+ * those with a deadline in another, from which they expire in time.
  * One work item of the instance takes the first granule of the first request,
  * again and again, while fewer than the limit are under way and no demand fill
  * is waiting to reach the store. It begins a fill or a move and waits for none.
@@ -23,8 +24,11 @@
 #include <linux/slab.h>
 #include "itme.h"
 
-/* Granules that a cursor walks past while the lock is held. */
+/* Granules that a cursor walks past, and requests looked at, while the lock is held. */
 #define STEPS 256
+#define LOOKS 64
+/* Granules begun between two looks at what has ended. */
+#define BEGINS 64
 
 static struct kmem_cache *request_cache;
 
@@ -43,6 +47,17 @@ static bool goes_before(struct rb_node *a_node, const struct rb_node *b_node)
 	if (a->deadline_ns != b->deadline_ns)
 		return a->deadline_ns < b->deadline_ns;
 	return a->seq < b->seq;
+}
+
+static struct itme_request *to_expiring(struct rb_node *node)
+{
+	return rb_entry(node, struct itme_request, expiry_node);
+}
+
+static bool expires_before(struct rb_node *a, const struct rb_node *b)
+{
+	return to_expiring(a)->deadline_ns <
+	       rb_entry(b, struct itme_request, expiry_node)->deadline_ns;
 }
 
 /**
@@ -68,6 +83,15 @@ void itme_queue_ended(struct itme_instance *inst)
 	itme_queue_kick(inst);
 }
 
+/*
+ * Half a window: a demand fill waits behind what is under way, and a few granules
+ * keep any drive busy. But not less than 4, where the window has so many.
+ */
+static unsigned long default_limit(unsigned long window)
+{
+	return min(max(window / 2, 4UL), window);
+}
+
 /**
  * itme_queue_limit - most fills and moves that hints may have under way
  * @inst: the instance
@@ -76,10 +100,10 @@ void itme_queue_ended(struct itme_instance *inst)
  */
 unsigned long itme_queue_limit(const struct itme_instance *inst)
 {
-	unsigned long window = READ_ONCE(inst->window_frames);
+	unsigned long window = max(READ_ONCE(inst->window_frames), 1UL);
 	unsigned long limit = READ_ONCE(inst->inflight_frames);
 
-	return max(limit ? min(limit, window) : window, 1UL);
+	return limit ? min(limit, window) : default_limit(window);
 }
 
 static u64 bytes_of(struct itme_region *region, u64 first, u64 last)
@@ -89,20 +113,80 @@ static u64 bytes_of(struct itme_region *region, u64 first, u64 last)
 	return first > last ? 0 : min((last + 1) << shift, region->bytes) - (first << shift);
 }
 
-/* Take back what a request will not begin: [first, last] of it. */
-static void dequeue_range(struct itme_region *region, u64 first, u64 last)
+/*
+ * Ranges of other requests that overlap with one: what is queued there stays so.
+ * More than fit here count as one over all.
+ */
+struct others {
+	unsigned int nr;
+	struct {
+		u64 first, last;
+	} range[8];
+};
+
+static void find_others(struct itme_instance *inst, const struct itme_request *r, u64 first,
+			u64 last, struct others *others)
 {
+	struct rb_node *node;
+
+	others->nr = 0;
+	for (node = rb_first_cached(&inst->queue); node; node = rb_next(node)) {
+		const struct itme_request *other = to_request(node);
+
+		if (other == r || other->opened->region != r->opened->region ||
+		    other->next > last || other->last < first)
+			continue;
+		if (others->nr == ARRAY_SIZE(others->range)) {
+			others->range[0].first = first;
+			others->range[0].last = last;
+			return;
+		}
+		others->range[others->nr].first = other->next;
+		others->range[others->nr++].last = other->last;
+	}
+}
+
+static bool among(const struct others *others, u64 granule)
+{
+	unsigned int i;
+
+	for (i = 0; i < others->nr; i++)
+		if (granule >= others->range[i].first && granule <= others->range[i].last)
+			return true;
+	return false;
+}
+
+/* Take back what a request will not begin: [first, last] of it. */
+static void dequeue_range(struct itme_instance *inst, struct itme_request *r, u64 first,
+			  u64 last)
+{
+	struct itme_region *region = r->opened->region;
+	struct others others;
 	u64 granule;
 
+	lockdep_assert_held(&inst->queue_lock);
+	find_others(inst, r, first, last, &others);
 	for (granule = first; granule <= last; granule++)
-		itme_granule_dequeue(region, itme_region_granule(region, granule));
+		if (!among(&others, granule))
+			itme_granule_dequeue(region, itme_region_granule(region, granule));
+}
+
+/* Out of the queue: all of it is begun, or will not be. */
+static void unqueue(struct itme_instance *inst, struct itme_request *r)
+{
+	if (RB_EMPTY_NODE(&r->node))
+		return;
+	rb_erase_cached(&r->node, &inst->queue);
+	RB_CLEAR_NODE(&r->node);
+	if (r->deadline_ns != U64_MAX)
+		rb_erase_cached(&r->expiry_node, &inst->expiries);
 }
 
 static void begin_finishing(struct itme_instance *inst, struct itme_request *r)
 {
-	rb_erase_cached(&r->node, &inst->queue);
-	RB_CLEAR_NODE(&r->node);
+	unqueue(inst, r);
 	list_add_tail(&r->finishing_node, &inst->finishing);
+	inst->nr_finishing++;
 	r->next = r->first; /* from now on the finishing cursor */
 }
 
@@ -112,8 +196,9 @@ static void remove_request(struct itme_instance *inst, struct itme_request *r)
 	static const struct itme_outcome nothing;
 
 	lockdep_assert_held(&inst->queue_lock);
-	if (!RB_EMPTY_NODE(&r->node))
-		rb_erase_cached(&r->node, &inst->queue);
+	unqueue(inst, r);
+	if (!list_empty(&r->finishing_node))
+		inst->nr_finishing--;
 	list_del(&r->finishing_node);
 	list_del(&r->opened_node);
 	r->opened->nr_requests--;
@@ -132,13 +217,50 @@ static void expire(struct itme_instance *inst, struct itme_request *r)
 	itme_count_add(region, expired_bytes, outcome.expired);
 	if (r->cookie)
 		itme_cookie_add(r->cookie, &outcome);
-	dequeue_range(region, r->next, r->last);
+	dequeue_range(inst, r, r->next, r->last);
 	if (r->next == r->first) {
 		remove_request(inst, r);
 		return;
 	}
 	r->last = r->next - 1;
 	begin_finishing(inst, r);
+}
+
+/* Expire one request whose time has come. Returns whether there may be more. */
+static bool expire_one(struct itme_instance *inst)
+{
+	struct rb_node *node;
+	bool due = false;
+
+	spin_lock(&inst->queue_lock);
+	node = rb_first_cached(&inst->expiries);
+	if (node) {
+		u64 now = ktime_get_ns(), deadline = to_expiring(node)->deadline_ns;
+
+		due = deadline < now;
+		if (due)
+			expire(inst, to_expiring(node));
+		else
+			mod_delayed_work(inst->fill_wq, &inst->expiry_work,
+					 nsecs_to_jiffies64(min(deadline - now, NSEC_PER_SEC)) + 1);
+	}
+	spin_unlock(&inst->queue_lock);
+	return due;
+}
+
+static void expire_all(struct itme_instance *inst)
+{
+	while (expire_one(inst))
+		cond_resched();
+}
+
+static void expiry_work_fn(struct work_struct *work)
+{
+	struct itme_instance *inst =
+		container_of(work, struct itme_instance, expiry_work.work);
+
+	expire_all(inst);
+	itme_queue_kick(inst); /* the finishing of what was begun before */
 }
 
 /* What came of a granule that is busy no more. */
@@ -179,22 +301,26 @@ static bool walk(struct itme_instance *inst, struct itme_request *r)
 	return false;
 }
 
+/* Look at each finishing request once. Those that have not ended go behind the others. */
 static void walk_all(struct itme_instance *inst)
 {
-	struct itme_request *r, *tmp;
-	bool again;
+	unsigned long looks;
 
-	do {
-		again = false;
-		spin_lock(&inst->queue_lock);
-		list_for_each_entry_safe(r, tmp, &inst->finishing, finishing_node) {
-			again = walk(inst, r);
-			if (again)
-				break;
+	spin_lock(&inst->queue_lock);
+	for (looks = inst->nr_finishing; looks && inst->nr_finishing; looks--) {
+		struct itme_request *r = list_first_entry(&inst->finishing, struct itme_request,
+							  finishing_node);
+
+		list_move_tail(&r->finishing_node, &inst->finishing);
+		if (walk(inst, r)) {
+			list_move(&r->finishing_node, &inst->finishing); /* go on with it */
+			looks++;
+			cond_resched_lock(&inst->queue_lock);
+		} else if (looks % LOOKS == 0) {
+			cond_resched_lock(&inst->queue_lock);
 		}
-		spin_unlock(&inst->queue_lock);
-		cond_resched();
-	} while (again);
+	}
+	spin_unlock(&inst->queue_lock);
 }
 
 struct next_granule {
@@ -202,36 +328,33 @@ struct next_granule {
 	u64 granule;
 	enum itme_hint_class hint_class;
 	enum itme_tier tier;
+	bool pin;
 };
 
 /* The granule that comes next, if one does. */
 static bool take_next(struct itme_instance *inst, struct next_granule *next)
 {
 	struct rb_node *node;
-	bool found = false;
 
 	spin_lock(&inst->queue_lock);
-	while (!found && (node = rb_first_cached(&inst->queue))) {
+	node = rb_first_cached(&inst->queue);
+	if (node) {
 		struct itme_request *r = to_request(node);
 
-		if (r->deadline_ns < ktime_get_ns()) {
-			expire(inst, r);
-			continue;
-		}
 		*next = (struct next_granule){
 			.region = r->opened->region,
 			.granule = r->next++,
 			.hint_class = r->hint_class,
 			.tier = r->tier,
+			.pin = r->pin,
 		};
 		if (r->next > r->last)
 			begin_finishing(inst, r);
 		/* The open file keeps the region only until the lock is let go. */
 		itme_region_busy_get(next->region);
-		found = true;
 	}
 	spin_unlock(&inst->queue_lock);
-	return found;
+	return node;
 }
 
 /* Begin to bring a granule where it is wanted, unless it is there or on its way. */
@@ -248,9 +371,11 @@ static void begin(struct itme_instance *inst, const struct next_granule *next)
 		atomic_long_inc(&inst->nr_hinted);
 		err = itme_fill_start(region, next->granule, g, next->tier, next->hint_class,
 				      promised);
-	} else if (seen.state == ITME_RESIDENT && seen.tier != next->tier) {
+	} else if (seen.state == ITME_RESIDENT && seen.tier != next->tier &&
+		   (next->pin || !(seen.flags & ITME_GRANULE_PINNED))) {
 		atomic_long_inc(&inst->nr_hinted);
-		err = itme_migrate_start(region, next->granule, next->tier, next->hint_class);
+		err = itme_migrate_start(region, next->granule, next->tier, next->hint_class,
+					 next->pin);
 	} else {
 		itme_granule_dequeue(region, g);
 	}
@@ -273,11 +398,17 @@ static void queue_work_fn(struct work_struct *work)
 {
 	struct itme_instance *inst = container_of(work, struct itme_instance, queue_work);
 	struct next_granule next;
+	unsigned int begins = 0;
 
+	expire_all(inst);
 	walk_all(inst);
 	while (may_begin(inst) && take_next(inst, &next)) {
 		begin(inst, &next);
 		cond_resched();
+		if (++begins % BEGINS == 0) {
+			expire_all(inst);
+			walk_all(inst);
+		}
 	}
 	walk_all(inst); /* what was there already has ended with its beginning */
 }
@@ -313,10 +444,11 @@ void itme_queue_discard(struct itme_request *request)
 static void insert(struct itme_instance *inst, struct itme_request *r)
 {
 	lockdep_assert_held(&inst->queue_lock);
-	r->seq = inst->request_seq++;
 	if (r->cookie)
 		itme_cookie_hold(r->cookie);
 	rb_add_cached(&r->node, &inst->queue, goes_before);
+	if (r->deadline_ns != U64_MAX)
+		rb_add_cached(&r->expiry_node, &inst->expiries, expires_before);
 	list_add_tail(&r->opened_node, &r->opened->requests);
 	r->opened->nr_requests++;
 	atomic_long_inc(&inst->nr_requests);
@@ -333,16 +465,19 @@ void itme_queue_submit(struct itme_request *request)
 
 	request->next = request->first;
 	spin_lock(&inst->queue_lock);
+	request->seq = inst->request_seq++;
 	insert(inst, request);
 	spin_unlock(&inst->queue_lock);
 	itme_queue_kick(inst);
 }
 
-/* A request of [first, last], cut out of the middle of another. */
+/* What is behind the middle of a request that is cancelled: a request of its own. */
 static bool split_off(struct itme_instance *inst, struct itme_request *r, u64 first)
 {
-	struct itme_request *tail = kmem_cache_zalloc(request_cache, GFP_ATOMIC | __GFP_NOWARN);
+	struct itme_request *tail = NULL;
 
+	if (r->opened->nr_requests < ITME_QUEUE_MAX)
+		tail = kmem_cache_zalloc(request_cache, GFP_NOWAIT | __GFP_NOWARN);
 	if (!tail)
 		return false;
 	*tail = *r;
@@ -364,10 +499,10 @@ static u64 cancel_in(struct itme_instance *inst, struct itme_request *r, u64 fir
 	last = min(last, r->last);
 	if (RB_EMPTY_NODE(&r->node) || first > last)
 		return 0;
-	/* Without memory for the rest the rest is cancelled too. */
+	/* Without room for the rest the rest is cancelled too. */
 	if (last < r->last && !split_off(inst, r, last + 1))
 		last = r->last;
-	dequeue_range(region, first, last);
+	dequeue_range(inst, r, first, last);
 	outcome.lost = bytes_of(region, first, last);
 	itme_count_add(region, cancelled_bytes, outcome.lost);
 	if (r->cookie)
@@ -382,37 +517,26 @@ static u64 cancel_in(struct itme_instance *inst, struct itme_request *r, u64 fir
 	return outcome.lost;
 }
 
-/* One request that still has something to cancel; what is cancelled is found no more. */
-static u64 cancel_one(struct itme_opened *opened, u64 first, u64 last, u64 number)
-{
-	struct itme_instance *inst = opened->region->inst;
-	struct itme_request *r;
-	u64 bytes = 0;
-
-	list_for_each_entry(r, &opened->requests, opened_node) {
-		if (number && (!r->cookie || itme_cookie_number(r->cookie) != number))
-			continue;
-		bytes = cancel_in(inst, r, first, last);
-		if (bytes)
-			break; /* @r may be gone */
-	}
-	return bytes;
-}
-
+/* Each request of the open file once; the others may end meanwhile. */
 static u64 cancel(struct itme_opened *opened, u64 first, u64 last, u64 number)
 {
 	struct itme_instance *inst = opened->region->inst;
-	u64 bytes, sum = 0;
+	u64 bytes = 0;
+	unsigned long looks;
 
-	do {
-		spin_lock(&inst->queue_lock);
-		bytes = cancel_one(opened, first, last, number);
-		spin_unlock(&inst->queue_lock);
-		sum += bytes;
-		cond_resched();
-	} while (bytes);
+	spin_lock(&inst->queue_lock);
+	for (looks = opened->nr_requests; looks && opened->nr_requests; looks--) {
+		struct itme_request *r = list_first_entry(&opened->requests, struct itme_request,
+							  opened_node);
+
+		list_move_tail(&r->opened_node, &opened->requests);
+		if (!number || (r->cookie && itme_cookie_number(r->cookie) == number))
+			bytes += cancel_in(inst, r, first, last);
+		cond_resched_lock(&inst->queue_lock);
+	}
+	spin_unlock(&inst->queue_lock);
 	itme_queue_kick(inst);
-	return sum;
+	return bytes;
 }
 
 /**
@@ -469,8 +593,19 @@ void itme_queue_setup(struct itme_instance *inst)
 {
 	spin_lock_init(&inst->queue_lock);
 	inst->queue = RB_ROOT_CACHED;
+	inst->expiries = RB_ROOT_CACHED;
+	INIT_DELAYED_WORK(&inst->expiry_work, expiry_work_fn);
 	INIT_LIST_HEAD(&inst->finishing);
 	INIT_WORK(&inst->queue_work, queue_work_fn);
+}
+
+/**
+ * itme_queue_teardown - undo itme_queue_setup()
+ * @inst: an instance without regions
+ */
+void itme_queue_teardown(struct itme_instance *inst)
+{
+	cancel_delayed_work_sync(&inst->expiry_work);
 }
 
 /**

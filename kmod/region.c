@@ -29,6 +29,7 @@ int itme_region_init(struct itme_region *region, u64 bytes)
 {
 	region->bytes = bytes;
 	xa_init_flags(&region->pins, XA_FLAGS_ACCOUNT);
+	xa_init_flags(&region->watches, XA_FLAGS_ACCOUNT);
 	region->nr_granules = DIV_ROUND_UP_ULL(bytes, itme_granule_bytes(region->inst));
 	region->chunks = kvcalloc(nr_chunk_slots(region), sizeof(*region->chunks),
 				  GFP_KERNEL | __GFP_NOWARN);
@@ -72,6 +73,17 @@ struct itme_granule *itme_region_granule_alloc(struct itme_region *region, u64 g
 	else
 		atomic_long_inc(&region->nr_chunks);
 	return itme_region_granule(region, granule);
+}
+
+/**
+ * itme_region_granule_last - the last granule that is described together with another
+ * @granule: a granule
+ *
+ * Return: a number; for loops that skip what was never touched.
+ */
+u64 itme_region_granule_last(u64 granule)
+{
+	return round_down(granule, CHUNK_GRANULES) + CHUNK_GRANULES - 1;
 }
 
 /**
@@ -124,7 +136,8 @@ static void evict_granule(struct itme_region *region, u64 granule, struct itme_g
 	folio = itme_victim_take_granule(inst, g, &tier);
 	if (!folio)
 		return; /* a mover owns it; it is listed or gone when the mover ends */
-	if (itme_migrate_drop(region, granule, folio, true) == 0) {
+	if (itme_migrate_drop(region, granule, folio,
+			      ITME_CLAIM_UNSEEN | ITME_CLAIM_PINNED) == 0) {
 		itme_frame_put(inst, tier, folio);
 		return;
 	}
@@ -148,7 +161,7 @@ static bool evict_all(struct itme_region *region)
 		struct itme_granule *g = itme_region_granule(region, granule);
 
 		if (!g) {
-			granule |= CHUNK_GRANULES - 1;
+			granule = itme_region_granule_last(granule);
 			cond_resched();
 			continue;
 		}
@@ -183,6 +196,8 @@ void itme_region_evict(struct itme_region *region)
 			cond_resched();
 		}
 		kvfree(region->chunks);
+		xa_destroy(&region->watches);
+		xa_destroy(&region->pins);
 	}
 	if (region->store)
 		itme_store_close(region);

@@ -27,6 +27,18 @@ struct victim {
 	struct itme_region *region;
 	u64 granule;
 	struct folio *folio;
+	enum itme_list list; /* that it was on */
+};
+
+/*
+ * One search for a victim. What cannot go now is put behind the others of its
+ * list, so a list has been tried in full when the first of these is met again.
+ */
+struct search {
+	enum itme_taker taker;
+	bool renewed; /* one renewal is enough */
+	struct folio *failed[ITME_LISTS];
+	bool tried[ITME_LISTS];
 };
 
 /**
@@ -88,10 +100,7 @@ static void list_locked(struct itme_instance *inst, struct folio *folio, enum it
 		inst->nr_window++;
 		break;
 	default:
-		if (flags & ITME_GRANULE_NOREUSE)
-			list_add(&folio->lru, &pool->settled);
-		else
-			list_add_tail(&folio->lru, &pool->settled);
+		list_add_tail(&folio->lru, &pool->settled);
 		pool->nr_settled++;
 		break;
 	}
@@ -103,6 +112,10 @@ static void settle_oldest_of_window(struct itme_instance *inst, enum itme_tier t
 
 	unlist_locked(inst, folio, tier);
 	list_locked(inst, folio, tier, ITME_LIST_SETTLED);
+	/* Not worth keeping: the next to go. */
+	if (folio->private == (void *)ITME_LIST_SETTLED &&
+	    (READ_ONCE(granule_of(folio)->flags) & ITME_GRANULE_NOREUSE))
+		list_move(&folio->lru, &inst->pool[tier].settled);
 }
 
 static void settle_surplus_of_window(struct itme_instance *inst)
@@ -247,6 +260,19 @@ static struct folio *oldest(struct list_head *list)
 	return list_first_entry_or_null(list, struct folio, lru);
 }
 
+/* The oldest of a list that the search has not tried in full. */
+static struct folio *untried(struct search *search, struct list_head *list,
+			     enum itme_list which)
+{
+	struct folio *folio = search->tried[which] ? NULL : oldest(list);
+
+	if (folio && folio == search->failed[which]) {
+		search->tried[which] = true;
+		folio = NULL;
+	}
+	return folio;
+}
+
 /*
  * The settled resident that goes for a renewal, from both tiers in proportion
  * to their residents.
@@ -262,15 +288,22 @@ static struct folio *renewal_victim(struct itme_instance *inst, enum itme_tier *
 	return oldest(&inst->pool[*tier].settled);
 }
 
+static struct folio *from_window(struct itme_instance *inst, struct search *search,
+				 unsigned long keep)
+{
+	return inst->nr_window > keep ? untried(search, &inst->window, ITME_LIST_WINDOW) : NULL;
+}
+
 /* Newcomers of the top tier: by the rule above. */
 static struct folio *newcomer_victim(struct itme_instance *inst, enum itme_tier *tier,
-				     enum itme_taker taker)
+				     struct search *search)
 {
 	enum itme_tier top = *tier;
 	bool full = !inst->pool[ITME_TIER_CXL].nr_free || top == ITME_TIER_CXL;
 	struct folio *folio = NULL;
 
-	if (taker == ITME_TAKER_DEMAND && full && get_random_u32_below(ITME_VICTIM_RENEWAL) == 0)
+	if (search->taker == ITME_TAKER_DEMAND && full && !search->renewed &&
+	    get_random_u32_below(ITME_VICTIM_RENEWAL) == 0)
 		folio = renewal_victim(inst, tier);
 	if (folio) {
 		if (*tier == top)
@@ -279,7 +312,7 @@ static struct folio *newcomer_victim(struct itme_instance *inst, enum itme_tier 
 	}
 	/* The window keeps its size; frames being filled are part of it. */
 	if (inst->nr_window + inst->nr_inflight > inst->window_frames)
-		folio = oldest(&inst->window);
+		folio = from_window(inst, search, 1);
 	return folio;
 }
 
@@ -287,46 +320,66 @@ static struct folio *newcomer_victim(struct itme_instance *inst, enum itme_tier 
  * What the window has been read past; the newest may be what is being read. All
  * that is in the window has been touched.
  */
-static struct folio *read_past(struct itme_instance *inst, enum itme_tier tier)
+static struct folio *read_past(struct itme_instance *inst, enum itme_tier tier,
+			       struct search *search)
 {
-	if (tier != itme_victim_top_tier(inst) || inst->nr_window < 2)
-		return NULL;
-	return oldest(&inst->window);
+	return tier == itme_victim_top_tier(inst) ? from_window(inst, search, 1) : NULL;
+}
+
+static bool is_stale(const struct folio *folio)
+{
+	return itme_ticks() - READ_ONCE(granule_of(folio)->stamp) >= ITME_AHEAD_GRACE;
 }
 
 /* Fetched ahead long ago: nobody may be coming for it. */
-static struct folio *stale(struct itme_pool *pool)
+static struct folio *stale(struct itme_pool *pool, struct search *search)
 {
-	struct folio *folio = oldest(&pool->ahead);
+	struct folio *folio = untried(search, &pool->ahead, ITME_LIST_AHEAD);
 
-	if (folio && itme_ticks() - READ_ONCE(granule_of(folio)->stamp) < ITME_AHEAD_GRACE)
-		return NULL;
-	return folio;
+	return folio && is_stale(folio) ? folio : NULL;
 }
 
+static struct folio *choose_for_hint(struct itme_instance *inst, enum itme_tier tier,
+				     struct search *search)
+{
+	struct itme_pool *pool = &inst->pool[tier];
+	struct folio *folio;
+
+	if (search->taker == ITME_TAKER_HINT_MAYBE)
+		return NULL;
+	folio = read_past(inst, tier, search);
+	if (folio || search->taker == ITME_TAKER_HINT_LIKELY)
+		return folio;
+	return untried(search, &pool->settled, ITME_LIST_SETTLED) ?: stale(pool, search);
+}
+
+/*
+ * For demand, and for a smaller budget. What was fetched ahead is wanted soon; but
+ * the newest of the window are in use now, perhaps several by one instruction.
+ */
 static struct folio *choose(struct itme_instance *inst, enum itme_tier *tier,
-			    enum itme_taker taker)
+			    struct search *search)
 {
 	struct itme_pool *pool = &inst->pool[*tier];
-	enum itme_tier top = itme_victim_top_tier(inst);
+	bool top = *tier == itme_victim_top_tier(inst);
 	struct folio *folio = NULL;
 
-	switch (taker) {
-	case ITME_TAKER_HINT_MAYBE:
-		return NULL;
-	case ITME_TAKER_HINT_LIKELY:
-		return read_past(inst, *tier);
-	case ITME_TAKER_HINT_EXACT:
-		return read_past(inst, *tier) ?: oldest(&pool->settled) ?: stale(pool);
-	default:
-		if (*tier == top && inst->nr_window)
-			folio = newcomer_victim(inst, tier, taker);
-		if (!folio)
-			folio = oldest(&pool->settled);
-		if (!folio && *tier == top)
-			folio = oldest(&inst->window);
-		return folio ?: oldest(&pool->ahead);
-	}
+	if (search->taker < ITME_TAKER_BUDGET)
+		return choose_for_hint(inst, *tier, search);
+	if (top && inst->nr_window)
+		folio = newcomer_victim(inst, tier, search);
+	if (!folio)
+		folio = untried(search, &pool->settled, ITME_LIST_SETTLED) ?:
+			stale(pool, search);
+	if (!folio && top)
+		folio = from_window(inst, search, ITME_MIN_FRAMES);
+	if (!folio)
+		folio = untried(search, &pool->ahead, ITME_LIST_AHEAD);
+	if (!folio && top)
+		folio = from_window(inst, search, 0);
+	if (!folio && search->taker == ITME_TAKER_BUDGET)
+		folio = untried(search, &pool->pinned, ITME_LIST_PINNED);
+	return folio;
 }
 
 /*
@@ -334,17 +387,18 @@ static struct folio *choose(struct itme_instance *inst, enum itme_tier *tier,
  * other tier: its frame then makes room for what leaves the window.
  */
 static bool take_victim(struct itme_instance *inst, enum itme_tier *tier,
-			enum itme_taker taker, struct victim *v)
+			struct search *search, struct victim *v)
 {
 	struct folio *folio;
 	unsigned long flags;
 
 	spin_lock_irqsave(&inst->frame_lock, flags);
-	folio = choose(inst, tier, taker);
+	folio = choose(inst, tier, search);
 	if (folio) {
 		v->folio = folio;
 		v->region = itme_region_of(folio->mapping->host);
 		v->granule = folio->index >> itme_granule_order(inst);
+		v->list = (enum itme_list)(unsigned long)folio->private;
 		unlist_locked(inst, folio, *tier);
 		/* The region cannot be evicted while one of its frames is listed. */
 		itme_region_busy_get(v->region);
@@ -395,7 +449,8 @@ bool itme_victim_promise(struct itme_instance *inst, enum itme_tier tier, enum i
 	if (taker >= ITME_TAKER_HINT_EXACT) {
 		struct folio *folio;
 
-		while (pool->promised >= room + pool->nr_settled && (folio = stale(pool))) {
+		while (pool->promised >= room + pool->nr_settled &&
+		       (folio = oldest(&pool->ahead)) && is_stale(folio)) {
 			unlist_locked(inst, folio, tier);
 			list_add(&folio->lru, &pool->settled);
 			folio->private = (void *)ITME_LIST_SETTLED;
@@ -424,14 +479,14 @@ void itme_victim_unpromise(struct itme_instance *inst, enum itme_tier tier)
 }
 
 /* Move a DRAM victim to a free CXL frame. -ENOSPC where there is none. */
-static int demote(struct itme_instance *inst, struct victim *v)
+static int demote(struct itme_instance *inst, struct victim *v, unsigned int claim)
 {
 	struct folio *to = itme_frame_pop(inst, ITME_TIER_CXL);
 	int err;
 
 	if (!to)
 		return -ENOSPC;
-	err = itme_migrate_move(v->region, v->granule, v->folio, to, ITME_TIER_CXL, false, 0);
+	err = itme_migrate_move(v->region, v->granule, v->folio, to, ITME_TIER_CXL, claim, 0);
 	if (err)
 		itme_frame_put(inst, ITME_TIER_CXL, to);
 	else
@@ -451,33 +506,38 @@ static int demote(struct itme_instance *inst, struct victim *v)
 struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tier,
 				  enum itme_taker taker)
 {
-	/* No frame twice: those that cannot go are put behind the others. */
-	unsigned long tries = READ_ONCE(inst->pool[tier].held) + 1;
+	struct search search = { .taker = taker };
+	unsigned int claim = taker == ITME_TAKER_BUDGET ? ITME_CLAIM_PINNED : 0;
+	unsigned long tries = READ_ONCE(inst->pool[tier].held) + ITME_LISTS;
 
 	while (tries--) {
 		enum itme_tier from = tier;
 		struct victim v;
 		int err;
 
-		if (!take_victim(inst, &from, taker, &v))
+		if (!take_victim(inst, &from, &search, &v))
 			return NULL;
-		err = from == ITME_TIER_DRAM ? demote(inst, &v) : -ENOSPC;
+		err = from == ITME_TIER_DRAM ? demote(inst, &v, claim) : -ENOSPC;
 		if (err == -ENOSPC)
-			err = itme_migrate_drop(v.region, v.granule, v.folio, false);
+			err = itme_migrate_drop(v.region, v.granule, v.folio, claim);
 		if (err == -EHWPOISON) { /* both gone, the frame is retired */
 			itme_region_busy_put(v.region);
 			continue;
 		}
-		if (err) /* behind the others; also out of the window, so as not to block it */
+		if (err) { /* behind the others; also out of the window, so as not to block it */
+			if (from == tier && !search.failed[v.list])
+				search.failed[v.list] = v.folio;
+			if (v.list == ITME_LIST_WINDOW && !search.failed[ITME_LIST_SETTLED])
+				search.failed[ITME_LIST_SETTLED] = v.folio;
 			itme_victim_list(inst, v.folio, from, ITME_LIST_SETTLED);
+		}
 		itme_region_busy_put(v.region);
 		if (err)
 			continue;
 		if (from == tier)
 			return v.folio;
 		itme_frame_put(inst, from, v.folio);
-		if (taker == ITME_TAKER_DEMAND)
-			taker = ITME_TAKER_BUDGET; /* one renewal is enough */
+		search.renewed = true;
 	}
 	return NULL;
 }

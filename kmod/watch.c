@@ -22,17 +22,23 @@ static void unmap(struct itme_region *region, struct itme_granule *g)
 
 /**
  * itme_watch_add - watch a granule
- * @opened: the open file; its mutex is held
+ * @opened: the open file
  * @granule: its number; it is described
  *
- * Return: 0; -EALREADY where it is watched; -ENOMEM.
+ * A granule has one watch, and an open file that it belongs to.
+ *
+ * Return: 0; -EALREADY where it is watched, by whomever; -ENOMEM.
  */
 int itme_watch_add(struct itme_opened *opened, u64 granule)
 {
 	struct itme_region *region = opened->region;
 	struct itme_granule *g = itme_region_granule(region, granule);
-	int err = xa_err(xa_store(&opened->watches, granule, xa_mk_value(1), GFP_KERNEL_ACCOUNT));
+	int err;
 
+	if (itme_granule_snapshot(g).flags & ITME_GRANULE_WATCHED)
+		return -EALREADY;
+	/* A watch that has ended leaves its entry: it is ours now. */
+	err = xa_err(xa_store(&region->watches, granule, opened, GFP_KERNEL_ACCOUNT));
 	if (err)
 		return err;
 	if (itme_granule_set(g, ITME_GRANULE_WATCHED, 0) & ITME_GRANULE_WATCHED)
@@ -43,11 +49,9 @@ int itme_watch_add(struct itme_opened *opened, u64 granule)
 
 /**
  * itme_watch_remove - end the watches of an open file
- * @opened: the open file; its mutex is held, or it goes
+ * @opened: the open file
  * @first: first granule
  * @last: last granule
- *
- * A granule has one watch, whoever has set it.
  *
  * Return: bytes that were watched still.
  */
@@ -58,13 +62,15 @@ u64 itme_watch_remove(struct itme_opened *opened, u64 first, u64 last)
 	u64 bytes = 0;
 	void *entry;
 
-	xa_for_each_range(&opened->watches, granule, entry, first, last) {
+	xa_for_each_range(&region->watches, granule, entry, first, last) {
 		struct itme_granule *g = itme_region_granule(region, granule);
 
-		xa_erase(&opened->watches, granule);
+		cond_resched();
+		if (entry != opened ||
+		    xa_cmpxchg(&region->watches, granule, opened, NULL, GFP_KERNEL) != opened)
+			continue;
 		if (itme_granule_set(g, 0, ITME_GRANULE_WATCHED) & ITME_GRANULE_WATCHED)
 			bytes += itme_granule_valid_bytes(region, granule);
-		cond_resched();
 	}
 	return bytes;
 }

@@ -223,7 +223,8 @@ enum itme_hint_class {
  * @__reserved: zero
  *
  * The four sums add up to the whole granules of the range, the last one counted
- * up to the region's end; where @error is set they say how far it came.
+ * up to the region's end; where @error is set they say how far it came. Only
+ * @accepted_bytes of CANCEL counts what was cancelled, of each hint for itself.
  *
  * Errors of an entry:
  *
@@ -265,7 +266,8 @@ struct itme_hint {
  * @entry_size: (in) sizeof(struct itme_hint)
  * @done: (out) entries whose results were written
  * @eventfd: (in) with ITME_HINT_VEC_EVENTFD: an eventfd(2), to which 1 is added
- *	whenever a cookie of this vector completes, perhaps before the call returns
+ *	whenever a cookie of this vector completes, perhaps before the call returns.
+ *	A cookie that is outstanding has one eventfd: the last that was given
  *
  * Needs the region open for reading. A bad entry gets its error in
  * &itme_hint.error and the others are carried out. PREFETCH and PIN never wait
@@ -394,8 +396,9 @@ struct itme_residency {
  * @fill_count: (out) granules read from the store, on demand and ahead
  * @fill_bytes: (out) bytes read from the store, on demand and ahead
  * @prefetch_bytes: (out) the part of @fill_bytes that was read ahead, for hints
- * @useful_bytes: (out) bytes read ahead and then touched
- * @wasted_bytes: (out) bytes read ahead and dropped before anything touched them
+ * @useful_bytes: (out) bytes fetched ahead, from the store or from CXL memory, and
+ *	then touched
+ * @wasted_bytes: (out) bytes fetched ahead and dropped before anything touched them
  * @direct_bytes: (out) bytes of O_DIRECT reads passed straight to the store
  * @error_count: (out) fills that failed
  * @demote_bytes: (out) bytes moved from DRAM to CXL memory

@@ -91,6 +91,9 @@ Result<void> judge(const HintReport &report, const Hint &hint, const OpenRegion 
 	if (report.result.refused_bytes > 0)
 		return fail(format_size(report.result.refused_bytes) + " of " + path +
 			    " were refused: " + refusal(report, hint));
+	if (const auto held = held_elsewhere(report, hint); held > 0)
+		return fail(std::to_string(held) + " granules of " + path +
+			    " stay in the other tier: " + refusal(report, hint));
 	return {};
 }
 

@@ -13,7 +13,9 @@
 #include "lib/table.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -24,26 +26,18 @@ namespace {
 constexpr size_t most_points = 1000;
 
 struct Options {
-	std::string file, dram, cxl, window, granule, rates, png, sweep, predict;
+	std::string file, dram, cxl, window, granule, rates, save_rates, png, sweep, predict;
 	uint64_t tokens = 1, context = 0;
 	uint32_t experts_used = 0;
 	size_t points = 17;
 	bool json = false, measure = false;
 };
 
-std::string with(const char *format, double value)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), format, value);
-	return text;
-}
-
 std::string seconds(double s)
 {
 	if (s >= 1)
-		return with("%.3f s", s);
-	return s >= 1e-3 ? with("%.3f ms", s * 1e3) : with("%.1f us", s * 1e6);
+		return figure("%.3f s", s);
+	return s >= 1e-3 ? figure("%.3f ms", s * 1e3) : figure("%.1f us", s * 1e6);
 }
 
 std::string bytes(double value)
@@ -121,6 +115,10 @@ Result<Rates> rates_of(const Options &options)
 		return rates;
 	if (options.rates.find('=') != std::string::npos)
 		return state_rates(options.rates, rates);
+	if (options.measure)
+		return fail("--measure with a rates file: one of them; --rates KEY=VALUE may "
+			    "correct what is measured",
+			    Exit::usage);
 	const auto text = read_file(options.rates);
 
 	if (!text)
@@ -132,15 +130,31 @@ Result<Rates> rates_of(const Options &options)
 	return *parsed;
 }
 
+// What was measured once can be planned with again.
+Result<void> save_rates(const Options &options, const Rates &rates)
+{
+	if (options.save_rates.empty())
+		return {};
+	std::ofstream file(options.save_rates, std::ios::binary | std::ios::trunc);
+
+	file << rates_text(rates) << std::flush;
+	if (!file)
+		return fail(options.save_rates + ": cannot be written");
+	return {};
+}
+
 // "recall=0.8,precision=0.7"
 Result<void> put_predictor(const std::string &words, PlanOptions &plan)
 {
 	double recall = 0, precision = 0;
+	int length = 0;
 
 	if (words.empty())
 		return {};
-	if (sscanf(words.c_str(), "recall=%lf,precision=%lf", &recall, &precision) != 2 ||
-	    !(recall > 0 && recall <= 1) || !(precision > 0 && precision <= 1))
+	if (sscanf(words.c_str(), "recall=%lf,precision=%lf%n", &recall, &precision, &length) !=
+		    2 ||
+	    static_cast<size_t>(length) != words.size() || !(recall > 0 && recall <= 1) ||
+	    !(precision > 0 && precision <= 1))
 		return fail("--predict: '" + words +
 				    "' is not recall=R,precision=P, each above 0 and up to 1",
 			    Exit::usage);
@@ -157,22 +171,23 @@ void add_lines(const StreamPlan &stream, const PlanOptions &options, const Plan 
 		table.add({what, figure, more});
 	};
 
-	line("pass", seconds(t.pass_s), with("%.3g passes a second", 1 / t.pass_s));
+	line("pass", seconds(t.pass_s), figure("%.3g passes a second", 1 / t.pass_s));
 	line("bound", seconds(stream.bound.seconds()), std::string("by ") + stream.bound.by());
-	line("efficiency", with("%.3f", stream.efficiency()), "bound / pass");
+	line("efficiency", figure("%.3f", stream.efficiency()), "bound / pass");
 	line("compute", seconds(stream.compute_s), "everything in DRAM");
 	line("stall, miss", seconds(t.miss_s), "waiting for what only a choice names");
 	line("stall, late", seconds(t.late_s), "waiting for what was hinted");
 	line("store", bytes(store) + " a pass",
-	     with("busy %.0f %%",
-		  100 * store / (options.rates.store.bytes_per_s * stream.store_share * t.pass_s)));
+	     figure("busy %.0f %%",
+		    100 * store /
+			    (options.rates.store.bytes_per_s * stream.store_share * t.pass_s)));
 	if (t.demand_bytes > 0)
 		line("  of it on demand", bytes(t.demand_bytes) + " a pass", "");
 	if (t.likely_bytes > 0)
 		line("  of it guessed", bytes(t.likely_bytes) + " a pass", "");
 	line("cxl, in place", bytes(t.cxl_bytes) + " a pass",
-	     with("busy %.0f %%",
-		  100 * (t.cxl_bytes + t.copy_bytes) / (options.rates.cxl.bytes_per_s * t.pass_s)));
+	     figure("busy %.0f %%", 100 * (t.cxl_bytes + t.copy_bytes) /
+					    (options.rates.cxl.bytes_per_s * t.pass_s)));
 	line("cxl, copied up", bytes(t.copy_bytes) + " a pass", "");
 	line("dram", bytes(t.dram_bytes) + " a pass", "");
 	line("window", std::to_string(stream.slots + stream.demand_slots) + " slots",
@@ -187,26 +202,30 @@ void add_lines(const StreamPlan &stream, const PlanOptions &options, const Plan 
 		     "same memory, perfect read-ahead");
 }
 
+std::string rates_line(const Rates &r)
+{
+	return "rates " + printable(r.origin) + ": store " +
+	       figure("%.3g GB/s", r.store.bytes_per_s / 1e9) + " (p99/mean " +
+	       figure("%.3g", r.store.p99_over_mean) + "), CXL " +
+	       figure("%.3g GB/s", r.cxl.bytes_per_s / 1e9) + ", DRAM " +
+	       figure("%.3g GB/s", r.dram.bytes_per_s / 1e9) + "\n\n";
+}
+
 void print(const Schedule &schedule, const PlanOptions &options, const Plan &plan,
 	   std::ostream &out)
 {
-	const Rates &r = options.rates;
 	const auto granule = plan.budget.granule_bytes;
 	auto share = [&](uint64_t granules) {
-		return with("%.1f %%", 100.0 * static_cast<double>(granules) /
-					       static_cast<double>(std::max<uint64_t>(
-						       1, plan.touched_granules)));
+		return figure("%.1f %%", 100.0 * static_cast<double>(granules) /
+						 static_cast<double>(std::max<uint64_t>(
+							 1, plan.touched_granules)));
 	};
 	const uint64_t streamed = plan.touched_granules - plan.dram_granules - plan.cxl_granules;
 	Table tiers({"TIER", ">BUDGET", ">RESIDENT", ">SHARE"});
 
 	out << printable(schedule.name) << ": reads "
 	    << format_size(plan.touched_granules * granule) << " in granules of "
-	    << format_size(granule) << "; rates " << printable(r.origin) << ": store "
-	    << with("%.3g GB/s", r.store.bytes_per_s / 1e9) << " (p99/mean "
-	    << with("%.3g", r.store.p99_over_mean) << "), CXL "
-	    << with("%.3g GB/s", r.cxl.bytes_per_s / 1e9) << ", DRAM "
-	    << with("%.3g GB/s", r.dram.bytes_per_s / 1e9) << "\n\n";
+	    << format_size(granule) << "; " << rates_line(options.rates);
 	tiers.add({"dram", format_size(plan.budget.dram_bytes),
 		   format_size(plan.dram_granules * granule), share(plan.dram_granules)});
 	tiers.add({"cxl", format_size(plan.budget.cxl_bytes),
@@ -275,6 +294,10 @@ Result<Curve> curve_of(const Schedule &schedule, PlanOptions plan_options, const
 			 static_cast<uint64_t>(static_cast<double>(sweep.to - sweep.from) *
 					       static_cast<double>(i) /
 					       static_cast<double>(points - 1));
+		// A curve from nothing begins with the least there can be.
+		if (plan_options.budget.dram_bytes < plan_options.budget.granule_bytes &&
+		    plan_options.budget.cxl_bytes < plan_options.budget.granule_bytes)
+			budget = plan_options.budget.granule_bytes;
 		const auto plan = make_plan(schedule, plan_options);
 
 		if (!plan)
@@ -289,15 +312,32 @@ Result<Curve> curve_of(const Schedule &schedule, PlanOptions plan_options, const
 	return curve;
 }
 
-void print_curve(const Curve &curve, std::ostream &out)
+void print_curve(const Schedule &schedule, const PlanOptions &options, const Curve &curve,
+		 std::ostream &out)
 {
+	// So close to the end of the curve that the rest of it is flat.
+	static constexpr double flat = 1.005;
+	const bool cxl = curve.tier == "cxl";
+	const SweepPoint &last = curve.points.back();
+	const auto enough =
+		std::find_if(curve.points.begin(), curve.points.end(),
+			     [&](const SweepPoint &p) { return p.pass_s <= last.pass_s * flat; });
 	Table table({">" + curve.tier, ">PASS", ">BOUND", ">STORE", ">FASTER"});
 
 	for (const SweepPoint &p : curve.points)
 		table.add({bytes(p.bytes), seconds(p.pass_s), seconds(p.bound_s),
 			   bytes(p.store_bytes),
-			   with("%.2fx", curve.points.front().pass_s / p.pass_s)});
+			   figure("%.2fx", curve.points.front().pass_s / p.pass_s)});
+	out << printable(curve.title) << ", with "
+	    << format_size(cxl ? options.budget.dram_bytes : options.budget.cxl_bytes) << " of "
+	    << (cxl ? "dram" : "cxl") << "; " << rates_line(options.rates);
 	table.print(out);
+	out << '\n';
+	for (const std::string &note : schedule.notes)
+		out << "note: " << printable(note) << '\n';
+	if (enough->bytes < last.bytes)
+		out << "More than " << bytes(enough->bytes) << " of " << curve.tier
+		    << " buys nothing.\n";
 }
 
 Result<void> run_sweep(const Options &options, const Schedule &schedule,
@@ -316,7 +356,7 @@ Result<void> run_sweep(const Options &options, const Schedule &schedule,
 			return drawn;
 	}
 	if (!options.json) {
-		print_curve(*curve, env.out);
+		print_curve(schedule, plan_options, *curve, env.out);
 		return {};
 	}
 	nlohmann::ordered_json json = {{"itme_sweep", 1},
@@ -364,6 +404,8 @@ Result<void> run(const Options &options, Env &env)
 	if (!rates)
 		return std::unexpected(rates.error());
 	plan_options.rates = *rates;
+	if (auto saved = save_rates(options, *rates); !saved)
+		return saved;
 	const auto schedule = schedule_of(options.file, {options.context, options.experts_used});
 
 	if (!schedule)
@@ -404,6 +446,8 @@ void add_plan(CLI::App &app, Action &action)
 		"a rates file, or store=7G,cxl=25G,dram=80G,p99=2,flops=2T,compute=0.4");
 	command->add_flag("--measure", options->measure,
 			  "measure store and memory first, in under a second");
+	command->add_option("--save-rates", options->save_rates,
+			    "write the rates that are used, for --rates, into this file");
 	command->add_option("--tokens", options->tokens,
 			    "tokens a pass: a batch, or a piece of a prompt (1)")
 		->check(CLI::Range(1, 1 << 24));

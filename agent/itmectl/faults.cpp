@@ -25,7 +25,7 @@ void print_histogram(std::ostream &out, const std::string &heading, const Log2Hi
 	const auto first = std::ranges::find_if(histogram, filled) - histogram.begin();
 	auto end = static_cast<std::ptrdiff_t>(histogram.size());
 	const auto most = std::ranges::max(histogram);
-	Table table{{">" + heading + " FROM", ">FAULTS", ""}};
+	Table table{{">" + heading + " FROM", ">COUNT", ""}};
 
 	if (most == 0)
 		return;
@@ -46,6 +46,7 @@ Json to_json(const FaultCounts &counts, bool typed)
 	return {
 		{"tracepoint", typed ? "typed" : "classic"},
 		{"fault_count", counts.fault_count},
+		{"read_count", counts.read_count},
 		{"miss_count", counts.miss_count},
 		{"late_count", counts.late_count},
 		{"ahead_count", counts.ahead_count},
@@ -62,18 +63,21 @@ Json to_json(const FaultCounts &counts, bool typed)
 void print_faults(std::ostream &out, const FaultCounts &counts)
 {
 	const auto &latency = counts.latency_log2_count, &lead = counts.lead_log2_count;
+	const auto all = counts.fault_count + counts.read_count;
 	Table table{{"FAULTS", ">", "MEANING"}};
 
-	table.add({"served", std::to_string(counts.fault_count)});
+	table.add({"served", std::to_string(counts.fault_count), "page faults"});
+	table.add({"reads", std::to_string(counts.read_count),
+		   "of read(2) that waited for the store"});
 	table.add({"miss", std::to_string(counts.miss_count),
 		   "waited for the store, nothing had been hinted"});
 	table.add({"late", std::to_string(counts.late_count),
 		   "waited for the store although it had been hinted"});
 	table.add({"ahead", std::to_string(counts.ahead_count),
 		   "first touch of what a hint had fetched"});
-	if (counts.fault_count > 0) {
-		table.add({"mean latency",
-			   format_duration(counts.latency_sum_ns / counts.fault_count)});
+	if (all > 0) {
+		table.add({"mean latency", format_duration(counts.latency_sum_ns / all),
+			   "of faults and such reads"});
 		table.add({"half took less than", format_duration(below_ns(latency, half))});
 		table.add({"99 % took less than", format_duration(below_ns(latency, nearly_all))});
 	}

@@ -125,6 +125,14 @@ std::string refusal(const HintReport &report, const Hint &hint)
 	return cause.empty() ? "they were in use for a moment, and are gone now" : cause;
 }
 
+std::uint64_t held_elsewhere(const HintReport &report, const Hint &hint)
+{
+	if (hint.op != HintOp::prefetch || !report.outcome)
+		return 0;
+	const auto other = hint.tier == Tier::dram ? Tier::cxl : Tier::dram;
+	return report.shares[static_cast<std::size_t>(other)].held;
+}
+
 Result<HintReport> carry_out_and_wait(const OpenRegion &region, const Hint &hint, bool wait,
 				      const Stop &stop, Env &env)
 {

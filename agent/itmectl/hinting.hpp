@@ -31,4 +31,8 @@ struct HintReport {
 // Which of the causes kept refused bytes where they are.
 [[nodiscard]] std::string refusal(const HintReport &report, const Hint &hint);
 
+// A move to the tier of a prefetch that came to nothing because the frame is held:
+// the module counts it as ready, for it is in memory. Granules.
+[[nodiscard]] std::uint64_t held_elsewhere(const HintReport &report, const Hint &hint);
+
 } // namespace itme

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <fcntl.h>
 #include <memory>
+#include <numeric>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -99,36 +100,36 @@ Result<Link> measure_store(const std::string &file)
 	return link;
 }
 
-void sum_memory(Clock::time_point end, double &bytes, uint64_t &sink)
+// Bytes a second, from when the memory is there; at least one round.
+void sum_memory(double &bytes_per_s, uint64_t &sink)
 {
 	const std::vector<uint64_t> words(memory_bytes / sizeof(uint64_t), 1);
+	const auto start = Clock::now();
+	double bytes = 0;
 	uint64_t sum = 0;
 
-	for (bytes = 0; Clock::now() < end; bytes += memory_bytes) {
+	do {
 		for (const uint64_t word : words)
 			sum += word;
-	}
+		bytes += memory_bytes;
+	} while (Clock::now() < start + memory_time);
+	bytes_per_s = bytes / since(start);
 	sink = sum;
 }
 
 double measure_memory()
 {
 	const unsigned count = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
-	std::vector<double> bytes(count);
+	std::vector<double> rates(count);
 	std::vector<uint64_t> sinks(count);
-	const auto start = Clock::now();
-	double sum = 0;
 
 	{
 		std::vector<std::jthread> threads;
 
 		for (unsigned i = 0; i < count; i++)
-			threads.emplace_back(sum_memory, start + memory_time, std::ref(bytes[i]),
-					     std::ref(sinks[i]));
+			threads.emplace_back(sum_memory, std::ref(rates[i]), std::ref(sinks[i]));
 	}
-	for (const double b : bytes)
-		sum += b;
-	return sum / since(start);
+	return std::accumulate(rates.begin(), rates.end(), 0.0);
 }
 
 } // namespace
@@ -141,7 +142,7 @@ Result<Rates> measure_rates(const std::string &file)
 	if (!store)
 		return std::unexpected(store.error());
 	rates.store = *store;
-	rates.dram.bytes_per_s = std::max(1e6, measure_memory());
+	rates.dram.bytes_per_s = measure_memory();
 	rates.origin = "measured (CXL assumed)";
 	return rates;
 }

@@ -158,6 +158,22 @@ void add_processes(std::vector<std::string> &lines, const Json &flow)
 		lines.push_back(row);
 }
 
+// A sentence, in lines that are no longer than that where it has spaces.
+void add_wrapped(std::vector<std::string> &lines, const std::string &text, std::size_t columns)
+{
+	std::istringstream words{text};
+	std::string line = "!";
+
+	for (std::string word; words >> word;) {
+		if (line.size() + 1 + word.size() > columns && line.size() > 1) {
+			lines.push_back(line);
+			line = " ";
+		}
+		line += " " + word;
+	}
+	lines.push_back(line);
+}
+
 } // namespace
 
 std::vector<std::string> top_lines(const Json &flow, const Screen &screen)
@@ -179,7 +195,7 @@ std::vector<std::string> top_lines(const Json &flow, const Screen &screen)
 	add_processes(lines, flow);
 	for (const auto &text : list(flow, "missing"))
 		if (text.is_string())
-			notes.push_back("! " + printable(text.get<std::string>()));
+			add_wrapped(notes, printable(text.get<std::string>()), screen.columns);
 	if (!notes.empty())
 		lines.emplace_back();
 	lines.insert(lines.end(), notes.begin(), notes.end());

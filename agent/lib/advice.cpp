@@ -5,41 +5,32 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 namespace itme {
 
 namespace {
 
-std::string with(const char *format, double value)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), format, value);
-	return text;
-}
-
 std::string seconds(double s)
 {
 	if (s >= 1)
-		return with("%.3g s", s);
-	return s >= 1e-3 ? with("%.3g ms", s * 1e3) : with("%.3g us", s * 1e6);
+		return figure("%.3g s", s);
+	return s >= 1e-3 ? figure("%.3g ms", s * 1e3) : figure("%.3g us", s * 1e6);
 }
 
 std::string rate(double bytes_per_s)
 {
-	return with("%.3g GB/s", bytes_per_s / 1e9);
+	return figure("%.3g GB/s", bytes_per_s / 1e9);
 }
 
 std::string percent(double share)
 {
-	return with("%.0f %%", 100 * share);
+	return figure("%.0f %%", 100 * share);
 }
 
 class Adviser {
 public:
-	Adviser(const Schedule &about, const PlanOptions &with_, const Plan &from)
-	    : schedule(about), options(with_), plan(from)
+	Adviser(const Schedule &about, const PlanOptions &with, const Plan &from)
+	    : schedule(about), options(with), plan(from)
 	{
 	}
 
@@ -84,11 +75,12 @@ private:
 		const double times = stream.timing.pass_s / std::max(1e-12, stream.compute_s);
 
 		if (times < 1.1) {
-			say("The store hides behind compute: a pass takes " + with("%.2f", times) +
+			say("The store hides behind compute: a pass takes " +
+			    figure("%.2f", times) +
 			    " times what it takes with everything in DRAM.");
 			return;
 		}
-		say("Offloading will hurt: a pass takes " + with("%.1f", times) +
+		say("Offloading will hurt: a pass takes " + figure("%.1f", times) +
 		    " times what it takes with everything in DRAM (" +
 		    seconds(stream.timing.pass_s) + " against " + seconds(stream.compute_s) + ").");
 	}
@@ -106,7 +98,7 @@ private:
 		if (const double tokens = tokens_to_hide(stream, options);
 		    tokens > 0 && !stream.has_choices)
 			sentence += " To hide it a pass would have to carry " +
-				    with("%.0f", std::ceil(tokens)) +
+				    figure("%.0f", std::ceil(tokens)) +
 				    " tokens (a batch, or a prompt).";
 		say(sentence);
 	}
@@ -126,11 +118,15 @@ private:
 			return;
 		if (cached > stream.timing.pass_s * 1.03)
 			say("A page cache of the same size would read everything every pass: " +
-			    seconds(cached) + ", " + with("%.2f", cached / stream.timing.pass_s) +
+			    seconds(cached) + ", " + figure("%.2f", cached / stream.timing.pass_s) +
 			    " times as long.");
-		else
+		else if (cached <= stream.compute_s * 1.03)
 			say("A page cache that reads ahead would be as fast here: compute hides "
 			    "even a full read.");
+		else
+			say("A page cache that reads ahead would be as fast here (" +
+			    seconds(cached) + "): this memory is too small for granules of " +
+			    format_size(plan.budget.granule_bytes) + ".");
 	}
 	void cxl(const StreamPlan &stream)
 	{
@@ -231,8 +227,13 @@ double page_cache_seconds(const StreamPlan &stream, const Plan &plan, const Plan
 		return stream.compute_s + in_cxl * (1 / options.rates.cxl.bytes_per_s -
 						    1 / options.rates.dram.bytes_per_s);
 	}
-	return std::max(stream.compute_s, stream.fetch_bytes / (options.rates.store.bytes_per_s *
-								stream.store_share));
+	// Then every stream needs the store, also one that a plan keeps in memory.
+	double weights = 0;
+
+	for (const StreamPlan &each : plan.streams)
+		weights += each.weight;
+	return std::max(stream.compute_s, stream.fetch_bytes / options.rates.store.bytes_per_s *
+						  weights / stream.weight);
 }
 
 std::vector<std::string> advise(const Schedule &schedule, const PlanOptions &options,

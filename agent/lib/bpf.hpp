@@ -10,7 +10,8 @@ struct bpf_program;
 
 namespace itme {
 
-// libbpf says nothing by itself any more: what it has to say is in the errors.
+// libbpf prints nothing by itself any more. What the verifier has to say is kept for
+// explain_load().
 void silence_libbpf();
 
 // Why programs could not be loaded, from a positive errno.

@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Result<Fd> connect_to(const Path &socket_path)
+Result<Fd> connect_to(const Path &socket_path, std::chrono::milliseconds patience)
 {
 	sockaddr_un address{};
 	const auto &text = socket_path.native();
@@ -30,12 +30,18 @@ Result<Fd> connect_to(const Path &socket_path)
 	Fd fd{socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
 	if (!fd)
 		return fail("no socket: " + errno_text(errno));
+	// Of connect(2) too, which waits while too many others do.
+	const timeval limit{.tv_sec = patience.count() / 1000,
+			    .tv_usec = patience.count() % 1000 * 1000};
+	setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) == 0)
 		return fd;
 	switch (errno) {
 	case ENOENT:
 	case ECONNREFUSED:
 		return fail("no itmed is running: systemctl start itmed", Exit::unsupported);
+	case EAGAIN:
+		return fail("itmed does not answer: systemctl status itmed tells more");
 	case EACCES:
 		return fail("itmed may not be asked by this user: run as root, or join the group "
 			    "of " +
@@ -101,7 +107,7 @@ Result<std::string> exchange(const Fd &fd, const std::string &line, Clock::time_
 Result<Json> ask_itmed(const Path &socket, const Request &request,
 		       std::chrono::milliseconds patience)
 {
-	const auto fd = connect_to(socket);
+	const auto fd = connect_to(socket, patience);
 	if (!fd)
 		return std::unexpected(fd.error());
 	const auto answer = exchange(*fd, request_line(request), Clock::now() + patience);

@@ -54,7 +54,7 @@ void add(RegionCounts &counts, const itme_record_region &record)
 	add(counts.latency_ns, record.latency_ns);
 	add(counts.lead_ns, record.lead_ns);
 	add(counts.fill_ns, record.fill_ns);
-	for (std::size_t tier = 0; tier < ITME_RECORD_TIERS; tier++) {
+	for (std::size_t tier = 0; tier < counts.bytes.size(); tier++) {
 		for (std::size_t cause = 0; cause < byte_causes; cause++)
 			counts.bytes[tier][cause] += record.tier_bytes[tier][cause];
 		counts.dropped_bytes[tier] += record.dropped_bytes[tier];

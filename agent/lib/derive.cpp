@@ -15,6 +15,10 @@ namespace {
 // of which a token reads one: what one miss fetches at most.
 constexpr uint64_t lookup_piece_bytes = 2ULL << 20;
 constexpr uint32_t most_experts = 1 << 16;
+// Of a schedule; a TiB of small experts needs a tenth. A small header can ask
+// for very many: experts of every layer, of one byte each.
+constexpr uint64_t most_parts = 1 << 21;
+constexpr double most_parameters = 1e18;
 constexpr uint32_t assumed_experts_used = 8;
 
 struct Item {
@@ -36,14 +40,17 @@ public:
 		sort_tensors();
 		if (layers.empty() && start.empty() && finish.empty())
 			return fail(model.name + ": no tensor that decoding would read");
-		describe();
+		if (auto done = describe(); !done)
+			return std::unexpected(done.error());
 		program.name = "decode";
-		ends(start);
+		if (auto done = ends(start); !done)
+			return std::unexpected(done.error());
 		for (auto &[number, items] : layers) {
 			if (auto done = layer(number, items); !done)
 				return std::unexpected(done.error());
 		}
-		ends(finish);
+		if (auto done = ends(finish); !done)
+			return std::unexpected(done.error());
 		output_of_tied();
 		count_parameters();
 		schedule.programs.push_back(std::move(program));
@@ -106,7 +113,7 @@ private:
 		aside_bytes += item.tensor->bytes;
 	}
 
-	void describe()
+	Result<void> describe()
 	{
 		schedule.name = model.name;
 		schedule.model = model.facts;
@@ -115,21 +122,34 @@ private:
 			schedule.model.layers = layers.size();
 		if (!known) {
 			schedule.notes.push_back(
-				"architecture '" + model.facts.architecture +
-				"' is not known: layers in the order of their numbers, the tensors "
-				"of a layer in the order of the file");
+				(model.facts.architecture.empty()
+					 ? "the architecture is not said"
+					 : "architecture '" + model.facts.architecture +
+						   "' is not known") +
+				std::string(": layers in the order of their numbers, the tensors "
+					    "of a layer in the order of the file"));
 		}
 		for (const ModelFile &file : model.files)
 			schedule.regions.push_back({file.name, file.name, file.bytes});
-		if (options.context_tokens != 0 && model.facts.kv_bytes_per_token != 0) {
-			kv_layer_bytes = model.facts.kv_bytes_per_token / schedule.model.layers *
-					 options.context_tokens;
-			kv_region = static_cast<uint32_t>(schedule.regions.size());
-			schedule.regions.push_back({"kv", "", kv_layer_bytes * layers.size()});
-		} else if (options.context_tokens != 0) {
+		return options.context_tokens == 0 ? Result<void>{} : describe_kv();
+	}
+	Result<void> describe_kv()
+	{
+		uint64_t all;
+
+		if (model.facts.kv_bytes_per_token == 0 || layers.empty()) {
 			schedule.notes.emplace_back(
 				"the headers do not say how large a token's KV is: left out");
+			return {};
 		}
+		if (!multiply(model.facts.kv_bytes_per_token / schedule.model.layers,
+			      options.context_tokens, kv_layer_bytes) ||
+		    !multiply(kv_layer_bytes, layers.size(), all))
+			return fail("a context of " + std::to_string(options.context_tokens) +
+				    " tokens is too large");
+		kv_region = static_cast<uint32_t>(schedule.regions.size());
+		schedule.regions.push_back({"kv", "", all});
+		return {};
 	}
 
 	// Order of execution. A tensor whose role is not known stays behind the one
@@ -158,6 +178,14 @@ private:
 		schedule.objects.push_back(std::move(object));
 		return static_cast<uint32_t>(schedule.objects.size() - 1);
 	}
+	Result<void> room_for(uint64_t more)
+	{
+		parts += more;
+		if (parts > most_parts)
+			return fail(model.name + ": more than " + std::to_string(most_parts) +
+				    " experts' tensors and pieces of embeddings");
+		return {};
+	}
 	static double flops_of(const Tensor &tensor)
 	{
 		return tensor.shape.size() < 2 ? 0 : 2.0 * static_cast<double>(tensor.elements);
@@ -176,7 +204,7 @@ private:
 		return object;
 	}
 
-	void ends(std::vector<Item> &items)
+	Result<void> ends(std::vector<Item> &items)
 	{
 		sort(items);
 		Step rest;
@@ -187,7 +215,8 @@ private:
 			if (item.role.output)
 				has_output = true;
 			if (item.role.lookup && item.tensor->shape.size() > 1) {
-				lookup(item);
+				if (auto done = lookup(item); !done)
+					return done;
 				continue;
 			}
 			rest.name = item.role.place == Place::start ? "start" : "output";
@@ -196,9 +225,10 @@ private:
 		}
 		if (!rest.objects.empty())
 			program.steps.push_back(std::move(rest));
+		return {};
 	}
 
-	void lookup(const Item &item)
+	Result<void> lookup(const Item &item)
 	{
 		const Tensor &t = *item.tensor;
 		const uint64_t rows = t.rows(), row_bytes = t.bytes / rows;
@@ -206,6 +236,8 @@ private:
 			lookup_piece_bytes / std::max<uint64_t>(1, row_bytes), 1, rows);
 		Group group{t.name + ".rows", {}, {}};
 
+		if (auto room = room_for(rows / piece_rows + 1); !room)
+			return room;
 		for (uint64_t row = 0; row < rows; row += piece_rows) {
 			const uint64_t count = std::min(piece_rows, rows - row);
 			const uint64_t end =
@@ -217,6 +249,7 @@ private:
 				 {{t.file, t.offset + row * row_bytes, end - row * row_bytes}}}));
 		}
 		choice(std::move(group), 1, 0);
+		return {};
 	}
 
 	void choice(Group group, uint32_t pick, double flops)
@@ -297,6 +330,8 @@ private:
 		for (const Item &item : items) {
 			const Tensor &t = *item.tensor;
 
+			if (auto room = room_for(item.role.expert ? 1 : *count); !room)
+				return room;
 			if (item.role.expert) {
 				experts[*item.role.expert].extents.push_back(
 					{t.file, t.offset, t.bytes});
@@ -388,8 +423,9 @@ private:
 			if (item.role.lookup && (has_output || !item.role.embedding))
 				all += static_cast<double>(item.tensor->elements);
 		}
-		schedule.model.parameters = static_cast<uint64_t>(all);
-		schedule.model.active_parameters = static_cast<uint64_t>(active);
+		schedule.model.parameters = static_cast<uint64_t>(std::min(all, most_parameters));
+		schedule.model.active_parameters =
+			static_cast<uint64_t>(std::min(active, most_parameters));
 		if (options.experts_used != 0)
 			schedule.model.experts_used = options.experts_used;
 	}
@@ -420,7 +456,7 @@ private:
 	std::map<std::string_view, uint32_t> whole_objects;
 	std::vector<std::string> strangers;
 	size_t aside = 0;
-	uint64_t aside_bytes = 0, kv_layer_bytes = 0;
+	uint64_t aside_bytes = 0, kv_layer_bytes = 0, parts = 0;
 	uint32_t kv_region = 0;
 	double expert_elements = 0, active_expert_elements = 0;
 };

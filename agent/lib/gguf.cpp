@@ -187,6 +187,8 @@ private:
 		if (*type >= TYPES)
 			return refuse(type_at,
 				      "value type " + std::to_string(*type) + " is not known");
+		if (*key == "general.alignment")
+			alignment_at = in.at;
 		if (*type == ARRAY)
 			return array(std::string(*key));
 		auto value = scalar(static_cast<Type>(*type));
@@ -333,8 +335,8 @@ private:
 
 		if (!value || *value == 0 || *value > most_alignment ||
 		    (*value & (*value - 1)) != 0)
-			return refuse(in.at, "general.alignment is no power of two up to " +
-						     std::to_string(most_alignment));
+			return refuse(alignment_at, "general.alignment is no power of two up to " +
+							    std::to_string(most_alignment));
 		header.alignment = *value;
 		return {};
 	}
@@ -451,7 +453,8 @@ private:
 	uint64_t file_bytes;
 	uint64_t tensors = 0, entries = 0;
 	GgufHeader header;
-	std::vector<uint64_t> offsets_at; // where each tensor's offset stands, for refusals
+	uint64_t alignment_at = 0;        // where it stands, for refusals
+	std::vector<uint64_t> offsets_at; // and each tensor's offset
 	std::unordered_set<std::string_view> names;
 };
 

@@ -8,7 +8,6 @@
 #include <charconv>
 #include <fstream>
 #include <map>
-#include <numeric>
 #include <optional>
 #include <span>
 
@@ -121,18 +120,39 @@ std::string split_file(const SplitName &split, uint64_t number)
 	return split.stem + tail;
 }
 
-uint64_t average_or_sum(const GgufHeader &header, const std::string &key, uint64_t layers)
+// Headers are not trusted: what is absurd counts as not said.
+uint64_t plausible(std::optional<uint64_t> count)
 {
-	if (const auto *each = header.numbers(key); each != nullptr)
-		return static_cast<uint64_t>(std::max<int64_t>(
-			0, std::accumulate(each->begin(), each->end(), int64_t{0})));
-	return header.number(key).value_or(0) * layers;
+	static constexpr uint64_t most_count = 1 << 24; // of layers, heads, elements of a row
+
+	return count.value_or(0) <= most_count ? count.value_or(0) : 0;
+}
+
+// One number for all layers, or one for each.
+uint64_t sum_over_layers(const GgufHeader &header, const std::string &key, uint64_t layers)
+{
+	const auto *each = header.numbers(key);
+	uint64_t sum = 0;
+
+	if (each == nullptr)
+		return plausible(header.number(key)) * layers;
+	for (const int64_t count : *each)
+		sum += plausible(static_cast<uint64_t>(count));
+	return plausible(sum);
+}
+
+// 16 bits an element.
+uint64_t kv_bytes(uint64_t heads, uint64_t elements)
+{
+	uint64_t bytes = 0;
+
+	return multiply(2 * heads, elements, bytes) ? bytes : 0;
 }
 
 void gguf_facts(const GgufHeader &header, Model &model)
 {
 	const std::string name = header.text("general.architecture").value_or("");
-	auto number = [&](const char *key) { return header.number(name + "." + key).value_or(0); };
+	auto number = [&](const char *key) { return plausible(header.number(name + "." + key)); };
 	ModelFacts &facts = model.facts;
 
 	facts.architecture = name;
@@ -142,19 +162,20 @@ void gguf_facts(const GgufHeader &header, Model &model)
 	model.unused_layers = number("nextn_predict_layers");
 	if (const uint64_t rank = number("attention.kv_lora_rank"); rank != 0) {
 		facts.kv_bytes_per_token =
-			2 * facts.layers * (rank + number("rope.dimension_count"));
+			kv_bytes(facts.layers, rank + number("rope.dimension_count"));
 		return;
 	}
 	const uint64_t heads = number("attention.head_count");
 	const uint64_t width = heads == 0 ? 0 : number("embedding_length") / heads;
 	const uint64_t key = number("attention.key_length"),
 		       value = number("attention.value_length");
-	uint64_t kv_heads = average_or_sum(header, name + ".attention.head_count_kv", facts.layers);
+	uint64_t kv_heads =
+		sum_over_layers(header, name + ".attention.head_count_kv", facts.layers);
 
 	if (kv_heads == 0)
 		kv_heads = heads * facts.layers;
 	facts.kv_bytes_per_token =
-		2 * kv_heads * ((key != 0 ? key : width) + (value != 0 ? value : width));
+		kv_bytes(kv_heads, (key != 0 ? key : width) + (value != 0 ? value : width));
 }
 
 Result<void> add_gguf_file(const fs::path &path, uint64_t index, uint64_t count, Model &model)
@@ -224,29 +245,27 @@ Result<Model> read_gguf(const fs::path &path)
 void config_facts(const ModelConfig &config, Model &model)
 {
 	ModelFacts &facts = model.facts;
+	auto number = [&](std::initializer_list<std::string_view> names) {
+		return plausible(config.number(names));
+	};
 
 	if (const auto type = config.texts.find("model_type"); type != config.texts.end())
 		facts.architecture = type->second;
-	facts.layers = config.number({"num_hidden_layers", "n_layer", "n_layers", "num_layers"})
-			       .value_or(0);
-	facts.experts =
-		config.number({"n_routed_experts", "num_local_experts", "num_experts"}).value_or(0);
-	facts.experts_used =
-		config.number({"num_experts_per_tok", "num_experts_per_token", "moe_topk"})
-			.value_or(0);
+	facts.layers = number({"num_hidden_layers", "n_layer", "n_layers", "num_layers"});
+	facts.experts = number({"n_routed_experts", "num_local_experts", "num_experts"});
+	facts.experts_used = number({"num_experts_per_tok", "num_experts_per_token", "moe_topk"});
 	model.tied = config.tied;
-	if (const auto rank = config.number({"kv_lora_rank"}).value_or(0); rank != 0) {
+	if (const uint64_t rank = number({"kv_lora_rank"}); rank != 0) {
 		facts.kv_bytes_per_token =
-			2 * facts.layers * (rank + config.number({"qk_rope_head_dim"}).value_or(0));
+			kv_bytes(facts.layers, rank + number({"qk_rope_head_dim"}));
 		return;
 	}
-	const uint64_t heads = config.number({"num_attention_heads", "n_head"}).value_or(0);
-	const uint64_t width =
-		heads == 0 ? 0 : config.number({"hidden_size", "n_embd"}).value_or(0) / heads;
+	const uint64_t heads = number({"num_attention_heads", "n_head"});
+	const uint64_t width = heads == 0 ? 0 : number({"hidden_size", "n_embd"}) / heads;
+	const uint64_t kv_heads = number({"num_key_value_heads"}), head = number({"head_dim"});
 
-	facts.kv_bytes_per_token = 2 * facts.layers *
-				   config.number({"num_key_value_heads"}).value_or(heads) * 2 *
-				   config.number({"head_dim"}).value_or(width);
+	facts.kv_bytes_per_token = kv_bytes(facts.layers * (kv_heads != 0 ? kv_heads : heads),
+					    2 * (head != 0 ? head : width));
 }
 
 Result<void> add_config(const fs::path &folder, Model &model)
@@ -255,8 +274,8 @@ Result<void> add_config(const fs::path &folder, Model &model)
 	std::error_code error;
 
 	if (!fs::exists(path, error)) {
-		model.notes.emplace_back("no config.json beside the model: the architecture is "
-					 "guessed from tensor names");
+		model.notes.emplace_back("no config.json beside the model: it would say the "
+					 "architecture and how many experts a token uses");
 		return {};
 	}
 	const auto text = small_file(path, 8ULL << 20);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/picture.hpp"
 
+#include "lib/size.hpp"
+
 #include <algorithm>
 #include <array>
-#include <cstdio>
 
 namespace itme {
 
@@ -14,10 +15,7 @@ constexpr size_t rows = 4;
 
 std::string number(double value)
 {
-	char text[32];
-
-	snprintf(text, sizeof(text), "%.6g", value);
-	return text;
+	return figure("%.6g", value);
 }
 
 // gnuplot's strings in double quotes: nothing in them may act.
@@ -69,6 +67,22 @@ Busy busy_of(const Timeline &timeline)
 }
 
 } // namespace
+
+std::vector<Span> spans_of(const Schedule &schedule, const PlanOptions &options, const Plan &plan,
+			   size_t stream)
+{
+	const StreamPlan &of = plan.streams[stream];
+	Lane lane = lane_of(options, of.store_share, 1);
+	std::vector<Span> spans;
+	const auto pass = expand(schedule, schedule.streams[stream].program, plan.grid,
+				 options.rates, options.tokens);
+
+	lane.variation = variation_of(options.rates.store.p99_over_mean);
+	if (pass)
+		(void)run_legs(legs_of(*pass, plan.homes, plan.grid, lane), lane,
+			       std::max(1U, of.slots), &spans);
+	return spans;
+}
 
 std::string timeline_script(const Timeline &timeline, std::string_view png)
 {

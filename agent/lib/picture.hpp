@@ -2,7 +2,7 @@
 // Pictures as gnuplot scripts with their data inside; who calls runs gnuplot.
 #pragma once
 
-#include "lib/timeline.hpp"
+#include "lib/plan.hpp"
 
 #include <string>
 #include <string_view>
@@ -15,6 +15,9 @@ struct Timeline {
 	double pass_s = 0, bound_s = 0;
 	std::vector<Span> spans;
 };
+// One pass of one stream, from where it begins.
+[[nodiscard]] std::vector<Span> spans_of(const Schedule &schedule, const PlanOptions &options,
+					 const Plan &plan, size_t stream);
 [[nodiscard]] std::string timeline_script(const Timeline &timeline, std::string_view png);
 
 struct SweepPoint {

@@ -17,7 +17,7 @@ constexpr size_t few_granules = 128;      // so few that single swaps are worth 
 constexpr size_t swap_work = 40000;       // granules walked through, over all tries of one start
 constexpr size_t many_granules = 100'000; // so many that each attempt takes its time
 constexpr size_t hardly_any = 12;         // so few that other starts are worth trying
-constexpr uint32_t starts = 6, most_tried_slots = 6;
+constexpr uint32_t turns = 6, most_tried_slots = 6;
 constexpr uint32_t most_slots = 4096;
 constexpr double choices_that_matter = 0.01; // of the bytes; looking up a token is below
 
@@ -198,6 +198,11 @@ private:
 		return sum;
 	}
 
+	// Of the tier that holds the window.
+	static size_t window_frames(const Team &team)
+	{
+		return team.dram > 0 ? team.dram : team.cxl;
+	}
 	// Frames that a choice fills on demand while it runs.
 	uint32_t demand_slots(const Team &team, const Ranking &ranking, size_t kept_choice) const
 	{
@@ -222,10 +227,10 @@ private:
 			}
 			most = std::max(most, sum);
 		}
-		const double frames = static_cast<double>(team.dram + team.cxl);
+		const double room = static_cast<double>(window_frames(team)) / 8;
 
 		return static_cast<uint32_t>(
-			std::clamp(std::ceil(most * missing), 1.0, std::max(1.0, frames / 8)));
+			std::clamp(std::ceil(most * missing), 1.0, std::max(1.0, room)));
 	}
 
 	struct Attempt {
@@ -249,7 +254,7 @@ private:
 			window += demand_slots(
 				team, r,
 				std::min(r.choice.size(), r.choice.size() * frames / r.size()));
-			if (window > (team.dram > 0 ? team.dram : cxl))
+			if (window > (team.dram > 0 ? team.dram : cxl)) // not all of it may be used
 				return false;
 			frames -= window;
 		}
@@ -298,7 +303,7 @@ private:
 		const double sigma = std::log(std::max(1.0, p99)) / 2;
 		const auto even = static_cast<uint32_t>(
 			std::sqrt(std::max(0.0, streamed) * (std::exp(sigma * sigma) - 1) / 2));
-		const size_t most = team.dram > 0 ? team.dram : team.cxl;
+		const size_t most = window_frames(team);
 		std::vector<uint32_t> all;
 
 		if (b.window_bytes != 0)
@@ -355,8 +360,10 @@ private:
 			try_each(&Attempt::choice_share, {1.0, 0.5, 0.25});
 		if (team.cxl > 0 && team.dram > 0) {
 			try_each(&Attempt::cxl_share, {0.75, 0.5, 0.25, 0.0});
-			// Only what is known ahead can be copied ahead.
-			if (best.split.exact > team.dram && team.ranking.size() <= many_granules) {
+			// Only what is known ahead can be copied ahead. That reading in place
+			// does not pay says nothing about copies.
+			if (team.ranking.exact.size() > team.dram &&
+			    team.ranking.size() <= many_granules) {
 				for (const double copied : {0.125, 0.25, 0.5, 1.0}) {
 					at.copied_share = copied;
 					try_each(&Attempt::cxl_share,
@@ -377,8 +384,8 @@ private:
 		if (best.cost >= 1e300) {
 			// Fewer frames than any window: everything goes through what there is.
 			best.split = {};
-			best.slots = static_cast<uint32_t>(
-				std::clamp<size_t>(std::max(team.dram, team.cxl), 1, most_slots));
+			best.slots = static_cast<uint32_t>(std::clamp<size_t>(
+				window_frames(team) / (team.members.size() + 1), 1, most_slots));
 		}
 		place(team.ranking, best.split, plan.homes);
 		if (team.ranking.size() <= few_granules && !good())
@@ -407,27 +414,38 @@ private:
 		best_homes = plan.homes;
 		if (granules.size() > hardly_any)
 			return;
-		for (const double cxl_share : {1.0, 0.75, 0.5, 0.25, 0.0}) {
-			for (uint32_t slots = 1; slots <= most_tried_slots; slots++) {
-				for (uint32_t turn = 0; turn < starts && best.cost > enough;
-				     turn++) {
-					Choice start;
+		for (const Attempt &from : all_starts(team)) {
+			for (uint32_t turn = 0; turn < turns && best.cost > enough; turn++) {
+				Choice start;
 
-					if (!split_of(team,
-						      {.cxl_share = cxl_share, .slots = slots},
-						      start))
-						break;
-					place(team.ranking, start.split, plan.homes);
-					turn_homes(granules, turn);
-					swap(team, granules, start);
-					if (start.cost < best.cost) {
-						best = start;
-						best_homes = plan.homes;
-					}
+				if (!split_of(team, from, start))
+					break;
+				place(team.ranking, start.split, plan.homes);
+				turn_homes(granules, turn);
+				swap(team, granules, start);
+				if (start.cost < best.cost) {
+					best = start;
+					best_homes = plan.homes;
 				}
 			}
 		}
 		plan.homes = std::move(best_homes);
+	}
+	static std::vector<Attempt> all_starts(const Team &team)
+	{
+		std::vector<Attempt> all;
+
+		for (const double copied : {0.0, 0.5, 1.0}) {
+			for (const double cxl : {1.0, 0.75, 0.5, 0.25, 0.0}) {
+				for (uint32_t slots = 1; slots <= most_tried_slots; slots++)
+					all.push_back({.cxl_share = cxl,
+						       .copied_share = copied,
+						       .slots = slots});
+			}
+			if (team.cxl == 0)
+				break;
+		}
+		return all;
 	}
 	// Another start: the homes of the granules, moved along by a few places.
 	void turn_homes(const std::vector<uint32_t> &granules, uint32_t turn)
@@ -513,6 +531,9 @@ private:
 			if (options.with_hints)
 				hints(i);
 		}
+		// Fewer frames than streams: they take turns.
+		plan.window_slots = static_cast<uint32_t>(std::min<size_t>(
+			plan.window_slots, plan.window_in_cxl ? cxl_frames : dram_frames));
 	}
 	void hints(size_t i)
 	{
@@ -566,22 +587,6 @@ Lane lane_of(const PlanOptions &options, double store_share, double cxl_share)
 Result<Plan> make_plan(const Schedule &schedule, const PlanOptions &options)
 {
 	return Planner(schedule, options).run();
-}
-
-std::vector<Span> spans_of(const Schedule &schedule, const PlanOptions &options, const Plan &plan,
-			   size_t stream)
-{
-	const StreamPlan &of = plan.streams[stream];
-	Lane lane = lane_of(options, of.store_share, 1);
-	std::vector<Span> spans;
-	const auto pass = expand(schedule, schedule.streams[stream].program, plan.grid,
-				 options.rates, options.tokens);
-
-	lane.variation = variation_of(options.rates.store.p99_over_mean);
-	if (pass)
-		(void)run_legs(legs_of(*pass, plan.homes, plan.grid, lane), lane,
-			       std::max(1U, of.slots), &spans);
-	return spans;
 }
 
 } // namespace itme

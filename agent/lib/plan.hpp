@@ -30,8 +30,9 @@ struct PlanOptions {
 	bool with_hints = true;
 };
 
-// Prefetch a granule when the stream has finished a position, to be there at
-// another. All of a schedule's own hints are exact.
+// Prefetch a granule when the stream has left a position, to be there at another.
+// Where both are the same: within it, when the granule before by as many hints as
+// there are slots has been used. All of a schedule's own hints are exact.
 struct PlannedHint {
 	uint32_t granule = 0;
 	uint32_t step = 0;       // needed at
@@ -73,10 +74,6 @@ struct Plan {
 };
 
 [[nodiscard]] Result<Plan> make_plan(const Schedule &schedule, const PlanOptions &options);
-
-// The picture of one pass of one stream.
-[[nodiscard]] std::vector<Span> spans_of(const Schedule &schedule, const PlanOptions &options,
-					 const Plan &plan, size_t stream);
 
 // For the plan itself and for those who carry it out: a stream's links.
 [[nodiscard]] Lane lane_of(const PlanOptions &options, double store_share, double cxl_share);

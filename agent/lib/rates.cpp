@@ -2,9 +2,11 @@
 #include "lib/rates.hpp"
 
 #include "lib/json_tree.hpp"
+#include "lib/size.hpp"
 
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace itme {
 
@@ -104,7 +106,13 @@ std::optional<double> decimal(std::string_view text)
 	return value;
 }
 
-bool state(std::string_view key, double value, Rates &rates)
+// What nobody stated still comes from where it came from before.
+std::string stated(bool all_links, const std::string &before)
+{
+	return all_links ? "stated" : "stated in part, else " + before;
+}
+
+Result<void> state(std::string_view word, std::string_view key, double value, Rates &rates)
 {
 	struct Name {
 		std::string_view key;
@@ -126,12 +134,17 @@ bool state(std::string_view key, double value, Rates &rates)
 		if (name.key != key)
 			continue;
 		if (!(value >= name.from && value <= name.to))
-			return false;
+			return fail("rates: '" + std::string(word) + "' is not from " +
+					    figure("%.3g", name.from) + " to " +
+					    figure("%.3g", name.to),
+				    Exit::usage);
 		*name.into = value;
 		rates.store.depth_bytes = static_cast<uint64_t>(depth);
-		return true;
+		return {};
 	}
-	return false;
+	return fail("rates: '" + std::string(word) +
+			    "' is not known (store, cxl, dram, p99, depth, flops, compute)",
+		    Exit::usage);
 }
 
 } // namespace
@@ -141,7 +154,6 @@ Parsed<Rates> parse_rates(std::string_view text)
 	const auto tree = JsonTree::parse(text, {.bytes = 1 << 20, .depth = 4});
 	Rates rates;
 
-	rates.origin = "stated";
 	if (!tree)
 		return std::unexpected(tree.error());
 	const auto root = tree->root().object("the rates");
@@ -150,6 +162,8 @@ Parsed<Rates> parse_rates(std::string_view text)
 		return std::unexpected(root.error());
 	if (!root->find("itme_rates"))
 		return refuse(0, "the rates lack 'itme_rates'");
+	rates.origin = stated(root->find("store") && root->find("cxl") && root->find("dram"),
+			      rates.origin);
 	for (const JsonValue member : *root) {
 		if (auto done = read_member(member, rates); !done)
 			return std::unexpected(done.error());
@@ -175,6 +189,8 @@ std::string rates_text(const Rates &rates)
 
 Result<Rates> state_rates(std::string_view words, Rates rates)
 {
+	std::set<std::string_view> links;
+
 	while (!words.empty()) {
 		const std::string_view word = words.substr(0, words.find(','));
 		const auto equals = word.find('=');
@@ -185,13 +201,19 @@ Result<Rates> state_rates(std::string_view words, Rates rates)
 				    Exit::usage);
 		const auto value = decimal(word.substr(equals + 1));
 
-		if (!value || !state(word.substr(0, equals), *value, rates))
+		if (!value)
 			return fail("rates: '" + std::string(word) +
-					    "' is out of range or not known (store, cxl, dram, "
-					    "p99, depth, flops, compute)",
+					    "' has no number; say 7G, 300M or 2e12",
 				    Exit::usage);
+		const auto key = word.substr(0, equals);
+
+		if (auto done = state(word, key, *value, rates); !done)
+			return std::unexpected(done.error());
+		links.insert(key);
 	}
-	rates.origin = "stated";
+	rates.origin =
+		stated(links.contains("store") && links.contains("cxl") && links.contains("dram"),
+		       rates.origin);
 	return rates;
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <cstddef>
+#include <cstdio>
 #include <limits>
 
 namespace itme {
@@ -75,6 +76,14 @@ std::string format_size(std::uint64_t bytes)
 		return text + " " + unit + "iB";
 	}
 	return {}; // not reached: the last unit holds everything
+}
+
+std::string figure(const char *format, double value)
+{
+	char text[64];
+
+	std::snprintf(text, sizeof(text), format, value);
+	return text;
 }
 
 } // namespace itme

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Sizes as people write and read them.
+// Sizes and other figures as people write and read them.
 #pragma once
 
 #include <cstdint>
@@ -15,5 +15,8 @@ namespace itme {
 
 // The largest unit with at most one decimal: "0 B", "1.5 GiB".
 [[nodiscard]] std::string format_size(std::uint64_t bytes);
+
+// One number in printf's words: "%.3g s".
+[[nodiscard]] std::string figure(const char *format, double value);
 
 } // namespace itme

@@ -101,6 +101,7 @@ Result<FaultCounts> FaultProbe::read() const
 	FaultCounts counts;
 	for (const auto &record : records) {
 		counts.fault_count += record.fault_count;
+		counts.read_count += record.read_count;
 		counts.miss_count += record.miss_count;
 		counts.late_count += record.late_count;
 		counts.ahead_count += record.ahead_count;

@@ -212,27 +212,40 @@ private:
 		const Leg &leg = legs[queue[issued % queue.size()]];
 		const double slot = released[issued % slots];
 
-		return std::max(slot, leg.part == Part::fetched ? idlest() : cxl_free);
+		return leg.part == Part::fetched ? std::max(slot, idlest()) : begun[issued % slots];
 	}
 	void issue()
 	{
 		const Leg &leg = legs[queue[issued % queue.size()]];
 		const size_t slot = issued % slots;
-		const double begin = could_begin();
 
-		begun[slot] = begin;
 		if (leg.part == Part::fetched) {
-			ready[slot] = fetch(begin, leg.bytes);
+			begun[slot] = could_begin();
+			ready[slot] = fetch(begun[slot], leg.bytes);
 			timing.exact_bytes += leg.bytes;
-		} else {
-			const double copy_s = leg.bytes / lane.cxl_bytes_per_s;
-
-			ready[slot] = begin + copy_s;
-			cxl_free = ready[slot] + copy_s; // and one goes back
-			timing.copy_bytes += 2 * leg.bytes;
-			show(Span::Row::cxl, begin, cxl_free);
 		}
 		issued++;
+	}
+	// Copies have the link to themselves but for what is read in place, and no
+	// demand to let pass: they queue up as soon as their slot is free.
+	void copy_up()
+	{
+		for (; !queue.empty() && admitted - consumed < slots; admitted++) {
+			const Leg &leg = legs[queue[admitted % queue.size()]];
+			const size_t slot = admitted % slots;
+
+			if (leg.part != Part::copied)
+				continue;
+			begun[slot] = std::max(released[slot], cxl_free);
+			ready[slot] = copy(begun[slot], leg.bytes);
+		}
+	}
+	double copy(double begin, double bytes)
+	{
+		cxl_free = begin + bytes / lane.cxl_bytes_per_s;
+		timing.copy_bytes += bytes;
+		show(Span::Row::cxl, begin, cxl_free);
+		return cxl_free;
 	}
 	double fetch(double earliest, double bytes)
 	{
@@ -253,6 +266,7 @@ private:
 
 	void pass()
 	{
+		copy_up();
 		for (const Leg &leg : legs) {
 			pump();
 			switch (leg.part) {
@@ -298,6 +312,9 @@ private:
 		work(leg.seconds);
 		released[slot] = now;
 		consumed++;
+		if (leg.part == Part::copied)
+			copy(std::max(now, cxl_free), leg.bytes); // back
+		copy_up();
 	}
 	// What the router names is asked for at once, and read in order.
 	void choose(const Leg &leg)
@@ -343,7 +360,7 @@ private:
 	std::vector<uint32_t> queue;                // legs that need a slot, in order
 	std::vector<double> released, ready, begun; // of each slot
 	std::vector<double> arrivals;
-	uint64_t issued = 0, consumed = 0, fetches = 0, choices = 0;
+	uint64_t issued = 0, admitted = 0, consumed = 0, fetches = 0, choices = 0;
 	double expected_misses = 0, funded = 0, owed = 0, owed_guesses = 0;
 	double now = 0, origin = 0;
 	Timing timing;

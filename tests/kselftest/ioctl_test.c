@@ -12,6 +12,7 @@ union argument {
 	struct itme_info info;
 	struct itme_attach attach;
 	struct itme_hint_vec hint;
+	struct itme_wait wait;
 	struct itme_residency residency;
 	struct itme_stat stat;
 	struct {
@@ -64,8 +65,18 @@ FIXTURE_VARIANT_ADD(ioctl, hint)
 {
 	.cmd = ITME_IOC_HINT,
 	.size = sizeof(struct itme_hint_vec),
-	.reserved = offsetof(struct itme_hint_vec, __reserved),
+	.known_flags = ITME_HINT_VEC_EVENTFD,
+	.reserved = offsetof(struct itme_hint_vec, eventfd), /* without its flag */
 	.pointer = offsetof(struct itme_hint_vec, entries),
+	.on_region = true,
+};
+
+FIXTURE_VARIANT_ADD(ioctl, wait)
+{
+	.cmd = ITME_IOC_WAIT,
+	.size = sizeof(struct itme_wait),
+	.known_flags = ITME_WAIT_COOKIE | ITME_WAIT_RANGE,
+	.reserved = offsetof(struct itme_wait, cookie), /* of a range */
 	.on_region = true,
 };
 
@@ -103,6 +114,7 @@ FIXTURE_SETUP(ioctl)
 	memset(&self->arg, 0, sizeof(self->arg));
 	self->entry = (struct itme_hint){
 		.op = ITME_HINT_PREFETCH,
+		.hint_class = ITME_CLASS_EXACT,
 		.tier = ITME_TIER_DRAM,
 		.length = BYTES,
 	};
@@ -116,6 +128,10 @@ FIXTURE_SETUP(ioctl)
 		self->arg.hint.entries = (uintptr_t)&self->entry;
 		self->arg.hint.count = 1;
 		self->arg.hint.entry_size = sizeof(self->entry);
+		break;
+	case ITME_IOC_WAIT:
+		self->arg.flags = ITME_WAIT_RANGE;
+		self->arg.wait.length = BYTES;
 		break;
 	case ITME_IOC_RESIDENCY:
 		self->arg.residency.count = sizeof(self->buffer);
@@ -201,7 +217,8 @@ TEST_F(ioctl, unknown_flags)
 		if (variant->known_flags & 1U << bit)
 			continue;
 		self->arg.flags = 1U << bit;
-		EXPECT_EQ(-EOPNOTSUPP, call(self->fd, variant->cmd, &self->arg));
+		EXPECT_EQ(-EOPNOTSUPP, call(self->fd, variant->cmd, &self->arg))
+			TH_LOG("for bit %d", bit);
 		self->arg.flags |= variant->known_flags;
 		EXPECT_EQ(-EOPNOTSUPP, call(self->fd, variant->cmd, &self->arg));
 	}
@@ -314,7 +331,7 @@ TEST_F(command, unknown_numbers)
 	for (nr = 0; nr < 256; nr++) {
 		unsigned int cmd = _IO(ITME_IOC_TYPE, nr);
 
-		if (nr >= 0x80 && nr <= 0x84)
+		if (nr >= 0x80 && nr <= 0x85)
 			continue;
 		EXPECT_EQ(-ENOTTY, call(self->region, cmd, &arg));
 		EXPECT_EQ(-ENOTTY, call(self->inst.root, cmd, &arg));
@@ -339,9 +356,16 @@ TEST_F(command, info_says_what_is)
 	EXPECT_STREQ("commands", info.instance);
 	EXPECT_TRUE(info.features & ITME_FEATURE_READ_ONLY);
 	EXPECT_TRUE(info.features & ITME_FEATURE_HINT);
-	EXPECT_EQ(1U << ITME_HINT_PREFETCH | 1U << ITME_HINT_RELEASE, info.hint_ops);
+	EXPECT_TRUE(info.features & ITME_FEATURE_FADVISE);
+	/* Every number from the first on. */
+	EXPECT_EQ((1U << (ITME_HINT_CANCEL + 1)) - 2, info.hint_ops);
+	EXPECT_EQ((1U << (ITME_CLASS_MAYBE + 1)) - 2, info.hint_classes);
 	EXPECT_LE(1, info.hint_max);
-	EXPECT_EQ(0, info.__reserved);
+	EXPECT_LE(info.hint_max, info.queue_max);
+	EXPECT_LE(1, info.cookie_max);
+	EXPECT_LE(GRANULE, info.inflight_bytes);
+	EXPECT_GE(8 * MIB, info.inflight_bytes);
+	EXPECT_GT(8 * MIB, info.pin_limit_bytes);
 	ASSERT_EQ(0, call(self->region, ITME_IOC_INFO, &same));
 	EXPECT_EQ(0, memcmp(&info, &same, sizeof(info)));
 }
@@ -393,54 +417,6 @@ TEST_F(command, residency_ranges)
 	args.first_granule = 0;
 	args.buffer = 0;
 	EXPECT_EQ(0, call(self->region, ITME_IOC_RESIDENCY, &args));
-}
-
-/* Bad entries say so each, good ones between them are carried out. */
-TEST_F(command, hint_entries)
-{
-	struct itme_hint entries[] = {
-		{ .op = 0, .length = 1 },
-		{ .op = 99, .length = 1 },
-		{ .op = ITME_HINT_PREFETCH, .tier = ITME_TIER_STORE, .length = 1 },
-		{ .op = ITME_HINT_PREFETCH, .tier = 3, .length = 1 },
-		{ .op = ITME_HINT_RELEASE, .tier = ITME_TIER_DRAM, .length = 1 },
-		{ .op = ITME_HINT_PREFETCH, .tier = ITME_TIER_DRAM, .length = 0 },
-		{ .op = ITME_HINT_PREFETCH, .tier = ITME_TIER_DRAM, .offset = BYTES, .length = 1 },
-		{ .op = ITME_HINT_PREFETCH, .tier = ITME_TIER_DRAM, .length = BYTES + 1 },
-		{ .op = ITME_HINT_PREFETCH, .tier = ITME_TIER_DRAM, .offset = 1,
-		  .length = UINT64_MAX },
-		{ .op = ITME_HINT_PREFETCH, .tier = ITME_TIER_DRAM, .offset = UINT64_MAX,
-		  .length = 1 },
-		{ .op = ITME_HINT_PREFETCH, .tier = ITME_TIER_DRAM, .offset = UINT64_MAX,
-		  .length = UINT64_MAX },
-		{ .op = ITME_HINT_PREFETCH, .tier = ITME_TIER_DRAM, .length = 1, .__reserved = 1 },
-		{ .op = ITME_HINT_PREFETCH, .tier = ITME_TIER_DRAM, .offset = GRANULE - 1,
-		  .length = 2 },
-	};
-	const int errors[] = {
-		-EOPNOTSUPP, -EOPNOTSUPP, -EINVAL, -EINVAL, -EINVAL, -EINVAL, -EINVAL,
-		-EINVAL, -EINVAL, -EINVAL, -EINVAL, -EINVAL, 0,
-	};
-	const size_t n = ARRAY_SIZE(errors);
-	struct itme_hint_vec vec = {
-		.size = sizeof(vec),
-		.entries = (uintptr_t)entries,
-		.count = n,
-		.entry_size = sizeof(entries[0]),
-	};
-	size_t i;
-
-	ASSERT_EQ(n, ARRAY_SIZE(entries));
-	ASSERT_EQ(0, call(self->region, ITME_IOC_HINT, &vec));
-	EXPECT_EQ(n, vec.done);
-	for (i = 0; i < n; i++) {
-		EXPECT_EQ(errors[i], entries[i].error)
-			TH_LOG("in entry %zu", i);
-		if (errors[i])
-			EXPECT_EQ(0, entries[i].accepted_bytes);
-	}
-	EXPECT_EQ(2 * GRANULE, entries[n - 1].accepted_bytes);
-	EXPECT_EQ(2, count_tier(self->region, ITME_TIER_DRAM));
 }
 
 TEST_F(command, hint_vectors)

@@ -230,8 +230,8 @@ random.seed(7)
 good = b'{"version": 1, "request": "status"}\n'
 def peer():
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(20)
     s.connect(sys.argv[1])
+    s.settimeout(20)
     return s
 cases = [b"\n", b"\0" * 5000 + b"\n", b"[" * 8000 + b"\n", b"{" * 9000, b"x" * (1 << 20),
          b'{"version": 1e999, "request": "status"}\n', b'{"version": 1, "request": "\xff\xfe"}\n',
@@ -286,7 +286,7 @@ python3 - "$mnt/one" <<'PY'
 import mmap, sys
 f = open(sys.argv[1], "rb")
 m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
-print(sum(m[i] for i in range(0, len(m), 4096)))
+sum(m[i] for i in range(0, len(m), 4096))
 PY
 metrics() {
 	ask status &&
@@ -322,7 +322,7 @@ python3 - "$mnt/second" <<'PY'
 import mmap, sys
 f = open(sys.argv[1], "rb")
 m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
-print(sum(m[i] for i in range(0, len(m), 4096)))
+sum(m[i] for i in range(0, len(m), 4096))
 PY
 holds "[r for r in j['regions'] if r['region'] == 'second'][0]['stalls']['miss']['count'] >= 12" \
 	"report stalls counts the misses of a region" report stalls --socket "$sock"
@@ -346,7 +346,7 @@ ok $? "top prints plain frames into a pipe, 80 columns wide"
 ok $? "top looks by itself too"
 setpriv --reuid 65534 --regid 65534 --clear-groups \
 	"$itmectl" top -n 1 -d 0.2 --socket "$work/none" >"$work/out" 2>"$work/err" &&
-	grep -q '^! .*run as root' "$work/out" && grep -q 'store->memory' "$work/out"
+	grep -q 'run as root' "$work/out" && grep -q 'store->memory' "$work/out"
 ok $? "without privilege it shows what sysfs has, and says what is missing"
 
 holds_region() {

@@ -2,8 +2,6 @@
 /* A region read as a file: read(2) and its relatives. */
 #include "test.h"
 
-#include <linux/aio_abi.h>
-#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -131,8 +129,6 @@ TEST_F(read, into_several_buffers)
 
 	EXPECT_EQ(bytes, preadv(self->region, pieces, 4, GRANULE - 3));
 	EXPECT_EQ(-1, content_check(self->buffer, GRANULE - 3, bytes, SEED));
-	EXPECT_EQ(-1, preadv2(self->region, pieces, 4, 0, RWF_NOWAIT));
-	EXPECT_EQ(EOPNOTSUPP, errno);
 }
 
 TEST_F(read, bad_buffers)
@@ -263,73 +259,6 @@ TEST_F(read, sendfile_and_splice)
 	EXPECT_EQ(0, splice(self->region, &offset, pipes[1], NULL, PAGE, 0));
 	close(pipes[0]);
 	close(pipes[1]);
-}
-
-TEST_F(read, asynchronously)
-{
-	struct iocb iocb = {
-		.aio_lio_opcode = IOCB_CMD_PREAD,
-		.aio_fildes = self->region,
-		.aio_buf = (uintptr_t)self->buffer,
-		.aio_nbytes = 2 * GRANULE,
-		.aio_offset = 3 * PAGE,
-	};
-	struct iocb *list = &iocb;
-	struct io_event event;
-	aio_context_t ctx = 0;
-
-	ASSERT_EQ(0, syscall(SYS_io_setup, 1, &ctx));
-	ASSERT_EQ(1, syscall(SYS_io_submit, ctx, 1, &list));
-	ASSERT_EQ(1, syscall(SYS_io_getevents, ctx, 1, 1, &event, NULL));
-	EXPECT_EQ(2 * GRANULE, event.res);
-	EXPECT_EQ(-1, content_check(self->buffer, 3 * PAGE, 2 * GRANULE, SEED));
-	syscall(SYS_io_destroy, ctx);
-}
-
-/* A ring of one, by hand: submit a read, wait for it, and give its result. */
-static int io_uring_read(int fd, void *buffer, size_t bytes, __u64 offset)
-{
-	struct io_uring_params params = {};
-	int ring = syscall(SYS_io_uring_setup, 1, &params);
-	struct io_uring_sqe *sqe;
-	struct io_uring_cqe *cqe;
-	char *rings;
-	int res;
-
-	if (ring < 0)
-		return -errno;
-	/* IORING_FEAT_SINGLE_MMAP, as in every kernel that ITME runs on. */
-	rings = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
-	sqe = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
-	if (rings == MAP_FAILED || sqe == MAP_FAILED)
-		return -errno;
-	*sqe = (struct io_uring_sqe){
-		.opcode = IORING_OP_READ,
-		.fd = fd,
-		.addr = (uintptr_t)buffer,
-		.len = bytes,
-		.off = offset,
-	};
-	((__u32 *)(rings + params.sq_off.array))[0] = 0;
-	__atomic_store_n((__u32 *)(rings + params.sq_off.tail), 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
-		return -errno;
-	cqe = (struct io_uring_cqe *)(rings + params.cq_off.cqes);
-	res = __atomic_load_n((__u32 *)(rings + params.cq_off.tail), __ATOMIC_ACQUIRE) ? cqe->res :
-											-EPROTO;
-	munmap(sqe, PAGE);
-	munmap(rings, 4 * PAGE);
-	close(ring);
-	return res;
-}
-
-TEST_F(read, by_io_uring)
-{
-	EXPECT_EQ(2 * GRANULE, io_uring_read(self->region, self->buffer, 2 * GRANULE, 3 * PAGE));
-	EXPECT_EQ(-1, content_check(self->buffer, 3 * PAGE, 2 * GRANULE, SEED));
-	EXPECT_EQ(16 * PAGE, io_uring_read(self->direct, self->buffer, 16 * PAGE, 4 * GRANULE));
-	EXPECT_EQ(-1, content_check(self->buffer, 4 * GRANULE, 16 * PAGE, SEED));
-	EXPECT_EQ(0, io_uring_read(self->region, self->buffer, PAGE, BYTES));
 }
 
 TEST_F(read, seeks)

@@ -186,9 +186,9 @@ TEST_F(loop, shrinks_and_grows)
 	EXPECT_LE(8, stat.error_count);
 	EXPECT_EQ(4 * GRANULE, stat.dram_bytes);
 	EXPECT_EQ(-EIO, hint(f->region, ITME_HINT_PREFETCH, ITME_TIER_DRAM, 0, BYTES, &result));
-	EXPECT_EQ(2 * GRANULE, result.refused_bytes);
+	EXPECT_EQ(2 * GRANULE, result.accepted_bytes);
 	EXPECT_EQ(4 * GRANULE, result.resident_bytes);
-	EXPECT_EQ(0, result.accepted_bytes);
+	EXPECT_EQ(0, result.refused_bytes);
 
 	ASSERT_EQ(0, store_create(f->file, BYTES, SEED));
 	ASSERT_EQ(0, run("losetup -c %s", f->loop));

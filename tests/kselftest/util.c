@@ -346,59 +346,6 @@ int region_stat(int region, struct itme_stat *stat)
 	return ioctl(region, ITME_IOC_STAT, stat) ? -errno : 0;
 }
 
-int hint(int region, __u32 op, __u32 tier, __u64 offset, __u64 length, struct itme_hint *result)
-{
-	struct itme_hint entry = { .op = op, .tier = tier, .offset = offset, .length = length };
-	struct itme_hint_vec vec = {
-		.size = sizeof(vec),
-		.entries = (uintptr_t)&entry,
-		.count = 1,
-		.entry_size = sizeof(entry),
-	};
-
-	if (ioctl(region, ITME_IOC_HINT, &vec))
-		return -errno;
-	if (result)
-		*result = entry;
-	return vec.done == 1 ? entry.error : -EPROTO;
-}
-
-int prefetch(int region, __u32 tier, __u64 offset, __u64 length)
-{
-	return hint(region, ITME_HINT_PREFETCH, tier, offset, length, NULL);
-}
-
-int release(int region, __u64 offset, __u64 length)
-{
-	return hint(region, ITME_HINT_RELEASE, 0, offset, length, NULL);
-}
-
-int residency(int region, __u64 granule)
-{
-	__u8 byte = 0xff;
-	struct itme_residency args = {
-		.size = sizeof(args),
-		.first_granule = granule,
-		.count = 1,
-		.buffer = (uintptr_t)&byte,
-	};
-
-	if (ioctl(region, ITME_IOC_RESIDENCY, &args))
-		return -errno;
-	return args.count == 1 ? byte : -ENOENT;
-}
-
-long long count_tier(int region, __u32 tier)
-{
-	long long n = 0;
-	__u64 granule;
-	int byte;
-
-	for (granule = 0; (byte = residency(region, granule)) >= 0; granule++)
-		n += (byte & ITME_RESIDENCY_TIER_MASK) == tier;
-	return byte == -ENOENT ? n : byte;
-}
-
 /* ---- stores of known content ---- */
 
 /* A good mixer of two words: every word of a store can be told from its place. */

@@ -88,14 +88,28 @@ int attach_path(const struct instance *inst, const char *path, const char *name)
 int detach(const struct instance *inst, const char *name);
 int region_open(const struct instance *inst, const char *name, int flags);
 int region_stat(int region, struct itme_stat *stat);
-/* One hint over a range: its own error, or the call's. */
+
+/* ---- hints ---- */
+
+/* Carry a vector of hints out: 0 where each has its result, else the call's error. */
+int submit(int region, struct itme_hint *hints, __u32 count);
+int submit_with_eventfd(int region, struct itme_hint *hints, __u32 count, int eventfd);
+/*
+ * One hint over a range, exact where it has a class, and for a prefetch or a pin
+ * its end: the hint's own error, or the call's, or -EIO where the store failed.
+ */
 int hint(int region, __u32 op, __u32 tier, __u64 offset, __u64 length, struct itme_hint *result);
 int prefetch(int region, __u32 tier, __u64 offset, __u64 length);
 int release(int region, __u64 offset, __u64 length);
+/* WAIT for at most @seconds (times slowness() where it is more than 0). @result may be NULL. */
+int wait_range(int region, __u64 offset, __u64 length, double seconds, struct itme_wait *result);
+int wait_cookie(int region, __u64 cookie, double seconds, struct itme_wait *result);
 /* The byte of one granule, or a negative errno. */
 int residency(int region, __u64 granule);
 /* How many granules are in @tier. */
 long long count_tier(int region, __u32 tier);
+/* Wait until @count granules from @first on are in @tier, all of them: 0 or -ETIMEDOUT. */
+int wait_for_tier(int region, __u64 first, __u64 count, __u32 tier);
 
 /* ---- stores of known content ---- */
 

@@ -11,6 +11,7 @@ import sys
 
 import gguf
 import numpy as np
+from safetensors import safe_open
 from safetensors.numpy import save
 
 Q = gguf.GGMLQuantizationType
@@ -160,6 +161,9 @@ class Safetensors:
             with open(f"{self.folder}/{name}", "wb") as file:
                 file.write(struct.pack("<Q", len(text)) + text)
                 file.truncate(8 + len(text) + at)
+            # The package only writes with all data at hand; that it reads this is as good.
+            with safe_open(f"{self.folder}/{name}", framework="np") as file:
+                assert {t: tuple(file.get_slice(t).get_shape()) for t in file.keys()} == tensors
         with open(f"{self.folder}/{self.stem}.safetensors.index.json", "w", encoding="ascii") as file:
             json.dump({"metadata": {"total_size": 0}, "weight_map": weight_map}, file)
 
@@ -239,7 +243,44 @@ def types(folder):
     model.close()
 
 
-WRITERS = {w.__name__: w for w in (llama, qwen, unknown, deepseek, mixtral, small, huge, types)}
+def hostile(folder):
+    """Headers that are well formed and absurd."""
+    model = Gguf(f"{folder}/no-layers.gguf", "llama")
+    model.writer.add_embedding_length(64)
+    model.writer.add_head_count(1)
+    model.writer.add_head_count_kv([1, 2])
+    model.tensor("output.weight", (64, 64))
+    model.close()
+    model = Gguf(f"{folder}/heads.gguf", "llama")
+    model.writer.add_block_count(2**32 - 1)
+    model.writer.add_embedding_length(2**32 - 1)
+    model.writer.add_head_count(1)
+    most = [2**63 - 1, 2**63 - 1]
+    model.writer.add_key_value("llama.attention.head_count_kv", most, gguf.GGUFValueType.ARRAY, gguf.GGUFValueType.INT64)
+    model.tensor("blk.0.attn_q.weight", (64, 64))
+    model.close()
+    model = Gguf(f"{folder}/experts.gguf", "llama")
+    model.writer.add_expert_count(65536)
+    for layer in range(100):
+        model.tensor(f"blk.{layer}.ffn_up_exps.weight", (65536, 2), Q.I8)
+    model.close()
+
+
+def architectures(folder):
+    """All tensors of two layers of every architecture that the gguf package knows."""
+    os.makedirs(f"{folder}/architectures", exist_ok=True)
+    for arch, tensors in gguf.MODEL_TENSORS.items():
+        name = gguf.MODEL_ARCH_NAMES[arch]
+        model = Gguf(f"{folder}/architectures/{name}.gguf", name)
+        model.writer.add_expert_count(4)
+        model.writer.add_expert_used_count(2)
+        names = {gguf.TENSOR_NAMES[t].format(bid=layer, xid=0) for t in tensors for layer in range(2)}
+        for tensor in sorted(names):
+            model.tensor(tensor + ".weight", (4, 64, 64) if "exps" in tensor else (64, 64), Q.F32)
+        model.close()
+
+
+WRITERS = {w.__name__: w for w in (llama, qwen, unknown, deepseek, mixtral, small, huge, types, hostile, architectures)}
 
 if __name__ == "__main__":
     for wanted in sys.argv[2:] or WRITERS:

@@ -98,10 +98,12 @@ TEST_P(Stall, MissAndLateAreWhatTheThreadTimes)
 	EXPECT_EQ(region.faults, misses + lates);
 	EXPECT_EQ(region.latency_ns.total(), misses + lates);
 	EXPECT_EQ(region.lead_ns.total(), 0); // nothing was there in time
-	EXPECT_EQ(region.bytes[2][0], misses * granule_bytes);
-	EXPECT_EQ(region.bytes[2][2], lates * granule_bytes);
-	EXPECT_EQ(region.prefetch[2].fetched, lates * granule_bytes);
-	EXPECT_EQ(region.prefetch[2].useful, lates * granule_bytes);
+	// Who touches what is still queued has it read at once, on demand.
+	EXPECT_GE(region.bytes[2][0], misses * granule_bytes);
+	EXPECT_EQ(region.bytes[2][0] + region.bytes[2][2], (misses + lates) * granule_bytes);
+	EXPECT_EQ(region.prefetch[2].accepted, lates * granule_bytes);
+	EXPECT_EQ(region.prefetch[2].fetched, region.bytes[2][2]);
+	EXPECT_EQ(region.prefetch[2].useful, region.bytes[2][2]);
 
 	const auto *thread = thread_of(*snapshot, tid);
 	ASSERT_TRUE(thread);
@@ -111,8 +113,8 @@ TEST_P(Stall, MissAndLateAreWhatTheThreadTimes)
 	EXPECT_FALSE(thread->alive);
 	EXPECT_GE(thread->first_ns, started_ns);
 	EXPECT_EQ(thread->stalls, region.stalls);
-	// It did nothing but wait.
-	EXPECT_GT(thread->share(), 0.9);
+	// It did little but wait.
+	EXPECT_GT(thread->share(), 0.6);
 
 	const auto granules = probe->granules();
 	ASSERT_TRUE(granules);

@@ -16,8 +16,16 @@ namespace {
 
 constexpr std::uint64_t mib = 1 << 20;
 
-const itme::OpenRegion region{
-	.path = "/mnt/m", .info = {.granule_bytes = 2 * mib, .queue_max = 100}, .bytes = 64 * mib};
+itme::OpenRegion make_region()
+{
+	itme::OpenRegion region{.path = "/mnt/m", .bytes = 64 * mib};
+
+	region.info.granule_bytes = 2 * mib;
+	region.info.queue_max = 100;
+	return region;
+}
+
+const itme::OpenRegion region = make_region();
 
 std::string text_of(const Hint &hint, const HintReport &report, bool json = false)
 {
@@ -92,6 +100,19 @@ TEST(Hint, RefusedBytesNameTheCause)
 	// A forced release takes no notice of pins.
 	EXPECT_TRUE(itme::refusal(report, {.op = HintOp::release, .force = true})
 			    .starts_with("2 granules are held"));
+}
+
+TEST(Hint, AHeldFrameThatDidNotMoveIsSeen)
+{
+	HintReport report{.outcome = itme::Outcome{.ready_bytes = 2 * mib}};
+
+	report.shares[1].bytes = 2 * mib;
+	EXPECT_EQ(itme::held_elsewhere(report, {.tier = Tier::dram}), 0);
+	report.shares[1].held = 1;
+	EXPECT_EQ(itme::held_elsewhere(report, {.tier = Tier::dram}), 1);
+	EXPECT_EQ(itme::held_elsewhere(report, {.tier = Tier::cxl}), 0); // there it may stay
+	report.outcome.reset();
+	EXPECT_EQ(itme::held_elsewhere(report, {.tier = Tier::dram}), 0); // not known yet
 }
 
 TEST(Hint, ErrorsNameTheFix)

@@ -93,6 +93,15 @@ TEST(Gguf, RefusesWithTheOffset)
 	expect_refused(Header().begin(0, 1).plain<uint64_t>(1ULL << 60), 24, "a key of");
 	expect_refused(Header().begin(0, 1).text("k").plain<uint32_t>(9).plain<uint32_t>(9), 37,
 		       "array of type 9");
+	// At the value, though what is wrong with it is known only behind the metadata.
+	expect_refused(Header().begin(0, 2)
+			       .text("general.alignment")
+			       .plain<uint32_t>(4)
+			       .plain<uint32_t>(48)
+			       .text("k")
+			       .plain<uint32_t>(4)
+			       .plain<uint32_t>(1),
+		       24 + 8 + 17 + 4, "power of two");
 }
 
 TEST(Gguf, EveryPrefixAsksForMore)

@@ -192,6 +192,9 @@ private:
 		cxl.advance(now);
 		issue();
 		if (home == Home::dram || home == Home::cxl) {
+			// What is read in place takes the link from the copies.
+			if (home == Home::cxl)
+				cxl.submit(request(read.bytes / lane.cxl_bytes_per_s), true);
 			compute(read,
 				home == Home::dram ? lane.dram_bytes_per_s : lane.cxl_bytes_per_s);
 			return;

@@ -78,6 +78,27 @@ TEST(Simulator, ThreeTiers)
 	}
 }
 
+// Read four times at each position: copies up pay, and share the link with what
+// is read in place.
+TEST(Simulator, CopiesUp)
+{
+	for (const double cxl_s : {0.00008, 0.0001, 0.0002}) {
+		const Schedule schedule = cyclic(std::vector<Item>(80, {50, 50 * 200'000, 4}));
+		PlanOptions options = machine(800, granule_s, 2);
+
+		options.budget.cxl_bytes = 2000 * granule;
+		options.rates.cxl = link(cxl_s);
+		const auto plan = make_plan(schedule, options);
+
+		ASSERT_TRUE(plan);
+		EXPECT_GT(plan->copied_granules, 0U);
+		expect_predicted(schedule, options, *plan);
+		printf("# CXL %.0f us a granule: %lu copied up, %lu in place, efficiency %.3f\n",
+		       cxl_s * 1e6, plan->copied_granules,
+		       plan->cxl_granules - plan->copied_granules, plan->streams[0].efficiency());
+	}
+}
+
 TEST(Simulator, WindowInCxlAlone)
 {
 	const Schedule schedule = cyclic(std::vector<Item>(40, {20, 2'000'000}));
@@ -92,35 +113,10 @@ TEST(Simulator, WindowInCxlAlone)
 	expect_predicted(schedule, options, *plan);
 }
 
-// Layers of a dense part and 64 experts of 3 granules, 4 of them chosen.
 TEST(Simulator, Experts)
 {
 	for (const uint64_t frames : {500ULL, 2000ULL, 5000ULL}) {
-		Schedule schedule = cyclic(std::vector<Item>(40, {20, 3'000'000}));
-		const Schedule dense = schedule;
-
-		schedule.programs[0].steps.clear();
-		for (uint32_t layer = 0; layer < 40; layer++) {
-			Group group{"experts." + std::to_string(layer), {}, {}};
-			Step step;
-
-			for (uint32_t e = 0; e < 64; e++) {
-				group.objects.push_back(
-					static_cast<uint32_t>(schedule.objects.size()));
-				schedule.objects.push_back(
-					{"e." + std::to_string(layer) + "." + std::to_string(e),
-					 Kind::expert,
-					 {{0, schedule.regions[0].bytes, 3 * granule}}});
-				schedule.regions[0].bytes += 3 * granule;
-			}
-			step.name = group.name;
-			step.group = layer;
-			step.pick = 4;
-			step.compute_ns = 1'000'000;
-			schedule.groups.push_back(group);
-			schedule.programs[0].steps.push_back(dense.programs[0].steps[layer]);
-			schedule.programs[0].steps.push_back(step);
-		}
+		const Schedule schedule = with_experts();
 		PlanOptions options = machine(frames, granule_s, 2);
 
 		options.rates.store.depth_bytes = 2 * granule;

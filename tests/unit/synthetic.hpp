@@ -45,6 +45,36 @@ inline Schedule cyclic(const std::vector<Item> &items, const std::string &name =
 	return schedule;
 }
 
+// 40 layers of a dense part and 64 experts of 3 granules, 4 of them chosen.
+inline Schedule with_experts()
+{
+	Schedule schedule = cyclic(std::vector<Item>(40, {20, 3'000'000}));
+	std::vector<Step> dense;
+
+	dense.swap(schedule.programs[0].steps);
+	for (uint32_t layer = 0; layer < dense.size(); layer++) {
+		Group group{"experts." + std::to_string(layer), {}, {}};
+		Step step;
+
+		for (uint32_t e = 0; e < 64; e++) {
+			group.objects.push_back(static_cast<uint32_t>(schedule.objects.size()));
+			schedule.objects.push_back(
+				{"e." + std::to_string(layer) + "." + std::to_string(e),
+				 Kind::expert,
+				 {{0, schedule.regions[0].bytes, 3 * granule}}});
+			schedule.regions[0].bytes += 3 * granule;
+		}
+		step.name = group.name;
+		step.group = layer;
+		step.pick = 4;
+		step.compute_ns = 1'000'000;
+		schedule.groups.push_back(group);
+		schedule.programs[0].steps.push_back(dense[layer]);
+		schedule.programs[0].steps.push_back(step);
+	}
+	return schedule;
+}
+
 // A link that moves a granule in so many seconds.
 inline Link link(double granule_s, double p99 = 1)
 {

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "device.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define NAME "itme-device"
+
+int device_make(struct device *device, __u64 bytes, __u64 seed)
+{
+	int err;
+
+	snprintf(device->path, sizeof(device->path), "/dev/mapper/" NAME);
+	snprintf(device->file, sizeof(device->file), "%s/hanging", store_dir());
+	device->loop[0] = '\0';
+	device->mapped = false;
+	/* A test that failed may have left its own. */
+	run("dmsetup info " NAME " >/dev/null 2>&1 && dmsetup resume " NAME
+	    " && dmsetup remove --retry " NAME " && losetup -n -O NAME -j %s | xargs -r losetup -d",
+	    device->file);
+	err = store_create(device->file, bytes, seed);
+	if (!err)
+		err = loop_add(device->loop, sizeof(device->loop), device->file, "");
+	if (err)
+		device->loop[0] = '\0';
+	if (!err) {
+		device->mapped = !run("echo 0 %llu linear %s 0 | dmsetup create " NAME, bytes / 512,
+				      device->loop);
+		err = device->mapped ? 0 : -EIO;
+	}
+	if (err)
+		device_remove(device);
+	return err;
+}
+
+int device_remove(struct device *device)
+{
+	int err = 0;
+
+	if (device->mapped && (device_go_on(device) || run("dmsetup remove --retry " NAME)))
+		err = -EIO;
+	if (device->loop[0] && loop_remove(device->loop))
+		err = -EIO;
+	if (unlink(device->file))
+		err = -EIO;
+	return err;
+}
+
+int device_hang(struct device *device)
+{
+	return !device->mapped || run("dmsetup suspend --noflush --nolockfs " NAME) ? -EIO : 0;
+}
+
+int device_go_on(struct device *device)
+{
+	return device->mapped && run("dmsetup resume " NAME) ? -EIO : 0;
+}

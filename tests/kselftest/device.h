@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A block device of known content that can be made to hang and go on. */
+#ifndef DEVICE_H
+#define DEVICE_H
+
+#include "util.h"
+
+struct device {
+	char path[64]; /* what to attach */
+	char file[256], loop[64]; /* what it lies on */
+	bool mapped; /* the device-mapper's device is there */
+};
+
+/* One at a time. 0 or a negative errno, with nothing left behind. */
+int device_make(struct device *device, __u64 bytes, __u64 seed);
+/* 0, or -EIO where something is left. What still reads it is waited for. */
+int device_remove(struct device *device);
+/* What is submitted to it waits until it goes on. Either twice does no harm. */
+int device_hang(struct device *device);
+int device_go_on(struct device *device);
+
+#endif /* DEVICE_H */

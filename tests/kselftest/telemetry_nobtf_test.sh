@@ -1,0 +1,20 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The agent's telemetry, with a module whose type information is not there.
+set -uo pipefail
+export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
+
+here=$(dirname "$(readlink -f "$0")")
+ko=${KO:-$here/../../build/kmod/$(uname -r)/itme.ko}
+work=$(mktemp -d)
+cleanup() {
+	# The tests after this one want the module as it was.
+	rmmod itme 2>/dev/null
+	insmod "$ko" 2>/dev/null
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 143' TERM INT
+
+rmmod itme && objcopy --remove-section=.BTF "$ko" "$work/itme.ko" && insmod "$work/itme.ko" || exit 1
+"$here/../../build/tests/telemetry-tests" --gtest_filter='NoBtf.*'
