@@ -388,11 +388,10 @@ void Daemon::sample(std::uint64_t now_ns)
 		}
 		exporter_->publish(newest, agent);
 	}
-	std::string told;
-	for (const auto &text : newest->missing)
-		told += (told.empty() ? "" : " ") + text;
-	if (told != told_ && !told.empty())
-		log(Level::notice, told);
+	std::set<std::string> told{newest->missing.begin(), newest->missing.end()};
+	for (const auto &text : told)
+		if (!told_.contains(text))
+			log(Level::notice, text);
 	told_ = std::move(told);
 }
 

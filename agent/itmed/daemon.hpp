@@ -85,7 +85,7 @@ private:
 	std::set<Path> kept_released_;
 	// Of stores; nothing while it is derived.
 	std::map<Path, std::optional<Result<Schedule>>> schedules_;
-	std::string told_;
+	std::set<std::string> told_; // what is missing, as the log has it
 	bool ready_ = false, ends_ = false;
 };
 
