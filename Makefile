@@ -66,6 +66,11 @@ ifndef KDIR
 	$(Q)ln -sfn $(release)/itme.ko build/kmod/itme.ko
 endif
 
+# What tracepoints cost while nothing is attached is measured against this one.
+.PHONY: kmod-untraced
+kmod-untraced:
+	$(Q)+$(MAKE) kmod kmod_dir=build/kmod-untraced/$(release) KDIR=$(kdir) KCFLAGS=-DNOTRACE ITME_UNTRACED=1
+
 # ----------------------------------------------------------------------
 # bpf: CO-RE objects and their libbpf skeletons.
 

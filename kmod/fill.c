@@ -76,6 +76,19 @@ static void give_frame_back(struct itme_fill *fill)
 		itme_victim_abandon(inst, fill->folio, fill->tier);
 }
 
+/*
+ * With interrupts off: a BPF program that the end of another fill interrupts on its
+ * CPU would not be run for that one.
+ */
+static void report(const struct itme_fill *fill, u64 bytes, int err)
+{
+	if (!trace_fill_enabled())
+		return;
+	guard(irqsave)();
+	trace_fill(fill->region, fill->granule, fill->tier, bytes,
+		   fill->start_ns ? ktime_get_ns() - fill->start_ns : 0, err, fill->hint_class);
+}
+
 /* Publish what came of a fill; may run in interrupt context. @err: 0 or negative. */
 static void finish(struct itme_fill *fill, int err)
 {
@@ -83,8 +96,7 @@ static void finish(struct itme_fill *fill, int err)
 	struct itme_instance *inst = region->inst;
 	u64 bytes = itme_granule_valid_bytes(region, fill->granule);
 
-	trace_fill(region, fill->granule, fill->tier, bytes,
-		   fill->start_ns ? ktime_get_ns() - fill->start_ns : 0, err, fill->hint_class);
+	report(fill, bytes, err);
 	if (!fill->folio && fill->hint_class) { /* its frame has gone to a demand fill */
 		itme_count_add(region, clipped_bytes, bytes);
 		itme_granule_absent(region, fill->g, 0);

@@ -89,10 +89,12 @@ double share_right(const std::vector<Truth> &truths, const std::vector<itme::Pos
 
 	for (const auto &truth : truths) {
 		const auto middle_ns = truth.begin_ns + (truth.end_ns - truth.begin_ns) / 2;
-		const auto last = std::ranges::find_last_if(
-			positions, [&](const auto &p) { return p.time_ns <= middle_ns; });
+		const itme::Position *last = nullptr;
 
-		right += !last.empty() && last.front().position == truth.step;
+		for (const auto &position : positions)
+			if (position.time_ns <= middle_ns)
+				last = &position;
+		right += last && last->position == truth.step;
 	}
 	return static_cast<double>(right) / static_cast<double>(truths.size());
 }

@@ -5,8 +5,10 @@
 #include "lib/clock.hpp"
 #include "lib/stalls.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <gtest/gtest.h>
+#include <numeric>
 #include <pthread.h>
 #include <thread>
 #include <unistd.h>
@@ -23,15 +25,48 @@ constexpr unsigned delay_ms = 40;
 
 class Stall : public testing::TestWithParam<bool> {}; // classic events?
 
-void expect_near(const char *what, std::uint64_t accounted_ns, std::uint64_t timed_ns)
+// Waits as events tell them, beside the times that the thread took, one by one: the
+// median ratio. (A busy host can hold the thread up at any point outside its wait.)
+void expect_near(const char *what, const std::vector<std::uint64_t> &accounted_ns,
+		 const std::vector<std::uint64_t> &timed_ns)
 {
-	const double ratio = static_cast<double>(accounted_ns) / static_cast<double>(timed_ns);
+	std::vector<double> ratios;
 
-	std::printf("# %s: %.1f ms accounted, %.1f ms timed: %.4f\n", what,
-		    static_cast<double>(accounted_ns) / 1e6, static_cast<double>(timed_ns) / 1e6,
-		    ratio);
-	EXPECT_GE(ratio, 0.95) << what;
-	EXPECT_LE(ratio, 1.05) << what;
+	ASSERT_EQ(accounted_ns.size(), timed_ns.size()) << what;
+	for (std::size_t i = 0; i < timed_ns.size(); i++) {
+		ratios.push_back(static_cast<double>(accounted_ns[i]) /
+				 static_cast<double>(timed_ns[i]));
+		EXPECT_LE(accounted_ns[i], timed_ns[i]) << what;
+	}
+	std::ranges::sort(ratios);
+	const double median = ratios[ratios.size() / 2];
+	std::printf("# %s: %.4f to %.4f of what was timed, median %.4f\n", what, ratios.front(),
+		    ratios.back(), median);
+	EXPECT_GE(median, 0.95) << what;
+	EXPECT_LE(median, 1.05) << what;
+}
+
+std::uint64_t sum(const std::vector<std::uint64_t> &values)
+{
+	return std::accumulate(values.begin(), values.end(), std::uint64_t{0});
+}
+
+// The ns of all waits in the ring, in their order.
+std::vector<std::uint64_t> waits(Probe &probe)
+{
+	std::vector<std::uint64_t> all_ns;
+
+	EXPECT_TRUE(probe.events(std::chrono::milliseconds(0), [&](const itme::Event &event) {
+		if (event.kind == itme::Event::Kind::stall)
+			all_ns.push_back(static_cast<std::uint64_t>(event.value));
+	}));
+	return all_ns;
+}
+
+void expect_nothing_lost(const itme::Snapshot &snapshot)
+{
+	for (const auto &drop : snapshot.drops)
+		EXPECT_EQ(drop.count, 0) << drop.reason;
 }
 
 // In a thread of its own, with a name. Its tid.
@@ -66,14 +101,14 @@ TEST_P(Stall, MissAndLateAreWhatTheThreadTimes)
 	EXPECT_EQ(probe->fallback_reason().empty(), !GetParam());
 
 	constexpr std::uint64_t misses = 8, lates = 8;
-	std::uint64_t miss_ns = 0, late_ns = 0;
+	std::vector<std::uint64_t> miss_ns, late_ns;
 	const auto started_ns = itme::monotonic_ns();
 	const auto tid = in_thread("toucher", [&] {
 		for (std::uint64_t g = 0; g < misses; g++)
-			miss_ns += world.touch(g);
+			miss_ns.push_back(world.touch(g));
 		for (std::uint64_t g = misses; g < misses + lates; g++) {
 			world.hint(HintOp::prefetch, g, 1, HintClass::likely);
-			late_ns += world.touch(g);
+			late_ns.push_back(world.touch(g));
 		}
 		for (std::uint64_t g = 0; g < misses; g++)
 			world.touch(g); // mapped: nothing is seen of it
@@ -93,8 +128,14 @@ TEST_P(Stall, MissAndLateAreWhatTheThreadTimes)
 		EXPECT_EQ(miss.bytes, misses * granule_bytes);
 		EXPECT_EQ(late.bytes, lates * granule_bytes);
 	}
-	expect_near("miss", miss.ns, miss_ns);
-	expect_near("late", late.ns, late_ns);
+	auto accounted_ns = waits(*probe);
+	ASSERT_EQ(accounted_ns.size(), misses + lates);
+	const std::vector late_events(accounted_ns.begin() + misses, accounted_ns.end());
+	accounted_ns.resize(misses);
+	expect_near("miss", accounted_ns, miss_ns);
+	expect_near("late", late_events, late_ns);
+	EXPECT_EQ(miss.ns, sum(accounted_ns));
+	EXPECT_EQ(late.ns, sum(late_events));
 	EXPECT_EQ(region.faults, misses + lates);
 	EXPECT_EQ(region.latency_ns.total(), misses + lates);
 	EXPECT_EQ(region.lead_ns.total(), 0); // nothing was there in time
@@ -124,10 +165,8 @@ TEST_P(Stall, MissAndLateAreWhatTheThreadTimes)
 	EXPECT_EQ(granules->size(), misses + lates);
 	EXPECT_EQ(by_granule_ns, miss.ns + late.ns);
 
-	for (const auto &drop : snapshot->drops)
-		if (!GetParam()) {
-			EXPECT_EQ(drop.count, 0) << drop.reason;
-		}
+	if (!GetParam())
+		expect_nothing_lost(*snapshot);
 	EXPECT_EQ(says(snapshot->degradations, "classic trace events"), GetParam());
 }
 
@@ -138,13 +177,13 @@ TEST_P(Stall, ReadsThatWait)
 	auto probe = Probe::attach({.classic = GetParam()});
 	ASSERT_TRUE(probe) << probe.error().text;
 
-	std::uint64_t timed_ns = 0;
+	std::vector<std::uint64_t> timed_ns;
 	char byte = 0;
 	for (std::uint64_t g = 0; g < 6; g++) {
 		const auto start = itme::monotonic_ns();
 		EXPECT_EQ(1, pread(world.region().get(), &byte, 1,
 				   static_cast<off_t>(g * granule_bytes)));
-		timed_ns += itme::monotonic_ns() - start;
+		timed_ns.push_back(itme::monotonic_ns() - start);
 	}
 	world.hint(HintOp::prefetch, 6);
 	world.wait(6);
@@ -156,7 +195,9 @@ TEST_P(Stall, ReadsThatWait)
 	EXPECT_EQ(region.waited_reads, 6);
 	EXPECT_EQ(region.faults, 0);
 	EXPECT_EQ(region.stalls.of(StallCause::miss).count, 6);
-	expect_near("read", region.stalls.of(StallCause::miss).ns, timed_ns);
+	const auto accounted_ns = waits(*probe);
+	expect_near("read", accounted_ns, timed_ns);
+	EXPECT_EQ(region.stalls.of(StallCause::miss).ns, sum(accounted_ns));
 	EXPECT_EQ(region.prefetch[1].useful, granule_bytes);
 }
 
@@ -222,6 +263,8 @@ TEST_P(Stall, CopiesBetweenTiers)
 	const auto snapshot = probe->snapshot();
 	ASSERT_TRUE(snapshot);
 	const auto region = counts_of(*snapshot, world.id());
+	expect_nothing_lost(*snapshot);
+	EXPECT_EQ(world.counter("fill_bytes"), 8 * granule_bytes);
 	EXPECT_EQ(region.bytes[1][1], 8 * granule_bytes);
 	EXPECT_EQ(region.bytes[2][4], 4 * granule_bytes);
 	EXPECT_EQ(region.bytes[2][4], world.counter("promote_bytes"));
