@@ -224,7 +224,7 @@ static int collect(struct itme_opened *opened, u64 number, struct itme_outcome *
  * @timeout: jiffies
  * @outcome: (out) what came of it
  *
- * Return: 0, -ENOENT for a cookie that is not known, -ETIMEDOUT, -EINTR.
+ * Return: 0, -ENOENT for a cookie that is not known, -ETIMEDOUT, -ERESTARTSYS.
  */
 int itme_cookie_wait(struct itme_opened *opened, u64 number, long timeout,
 		     struct itme_outcome *outcome)
@@ -233,7 +233,7 @@ int itme_cookie_wait(struct itme_opened *opened, u64 number, long timeout,
 	long left = wait_event_interruptible_timeout(opened->wait,
 			(err = collect(opened, number, outcome)) != -ETIMEDOUT, timeout);
 
-	return left < 0 ? -EINTR : err;
+	return left < 0 ? left : err;
 }
 
 /**

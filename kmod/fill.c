@@ -95,6 +95,7 @@ static void finish(struct itme_fill *fill, int err)
 	struct itme_region *region = fill->region;
 	struct itme_instance *inst = region->inst;
 	u64 bytes = itme_granule_valid_bytes(region, fill->granule);
+	u16 old;
 
 	report(fill, bytes, err);
 	if (!fill->folio && fill->hint_class) { /* its frame has gone to a demand fill */
@@ -111,8 +112,10 @@ static void finish(struct itme_fill *fill, int err)
 		if (fill->hint_class)
 			itme_count_add(region, prefetch_bytes, bytes);
 		atomic_long_inc(&region->resident[fill->tier]);
-		itme_granule_resident(region, fill->g, fill->folio, fill->tier,
-				      fill->hint_class ? ITME_GRANULE_AHEAD : 0);
+		old = itme_granule_resident(region, fill->g, fill->folio, fill->tier,
+					    fill->hint_class ? ITME_GRANULE_AHEAD : 0);
+		if (fill->hint_class && (old & ITME_GRANULE_DEMAND)) /* late, but used */
+			itme_count_add(region, useful_bytes, bytes);
 		/* On a list only now: what is listed can be claimed. */
 		if (fill->hint_class)
 			itme_victim_list(inst, fill->folio, fill->tier, ITME_LIST_WINDOW);

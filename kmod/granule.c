@@ -44,6 +44,8 @@ static u16 set_state(struct itme_granule *g, enum itme_state state, struct folio
 
 	with_granule_lock(g);
 	old = g->flags;
+	if (old & ITME_GRANULE_DEMAND)
+		flags &= ~ITME_GRANULE_AHEAD; /* somebody waits for it: not ahead of him */
 	g->folio = folio;
 	g->tier = tier;
 	g->flags = (old & (keep | ITME_GRANULE_LASTING)) | flags;
@@ -70,12 +72,17 @@ static void announce(struct itme_region *region, struct itme_granule *g)
  *
  * A waiter that came meanwhile, and that nothing has touched it, stay noted.
  * Any context.
+ *
+ * Return: the flags that it had.
  */
-void itme_granule_resident(struct itme_region *region, struct itme_granule *g,
-			   struct folio *folio, enum itme_tier tier, u16 flags)
+u16 itme_granule_resident(struct itme_region *region, struct itme_granule *g,
+			  struct folio *folio, enum itme_tier tier, u16 flags)
 {
-	set_state(g, ITME_RESIDENT, folio, tier, flags, ITME_GRANULE_DEMAND | ITME_GRANULE_AHEAD);
+	u16 old = set_state(g, ITME_RESIDENT, folio, tier, flags,
+			    ITME_GRANULE_DEMAND | ITME_GRANULE_AHEAD);
+
 	announce(region, g);
+	return old;
 }
 
 /**
@@ -341,7 +348,7 @@ int itme_granule_wait(struct itme_region *region, struct itme_granule *g)
  * @g: the granule
  * @timeout: jiffies that are left; updated
  *
- * Return: 0, -EINTR for a signal, -ETIMEDOUT.
+ * Return: 0, -ERESTARTSYS for a signal, -ETIMEDOUT.
  */
 int itme_granule_wait_idle(struct itme_granule *g, long *timeout)
 {
@@ -349,7 +356,7 @@ int itme_granule_wait_idle(struct itme_granule *g, long *timeout)
 						     *timeout);
 
 	if (left < 0)
-		return -EINTR;
+		return left;
 	if (!left)
 		return -ETIMEDOUT;
 	*timeout = left;

@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/eventfd.h>
 #include <linux/file.h>
+#include <linux/ktime.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include "itme.h"
@@ -21,6 +22,7 @@ struct job {
 	struct itme_request *request; /* being put together, or NULL */
 	u64 gap, gap_bytes; /* resident granules just behind it */
 	u64 spanned_bytes; /* resident granules inside requests */
+	u64 queued_bytes; /* accepted, and by no hint before */
 	bool full; /* a granule was clipped: all behind it are */
 };
 
@@ -151,6 +153,7 @@ static int fetch(struct job *job, u64 granule, struct itme_granule *g, enum itme
 		return err;
 	}
 	job->hint->accepted_bytes += bytes;
+	job->queued_bytes += queued ? bytes : 0;
 	return 0;
 }
 
@@ -307,12 +310,11 @@ static int do_granules(struct job *job)
 	return err;
 }
 
-static void count(struct itme_region *region, const struct itme_hint *hint)
+static void count(const struct job *job)
 {
-	if (hint->op == ITME_HINT_PREFETCH || hint->op == ITME_HINT_PIN)
-		itme_count_add(region, accepted_bytes, hint->accepted_bytes);
-	itme_count_add(region, clipped_bytes, hint->clipped_bytes);
-	itme_count_add(region, refused_bytes, hint->refused_bytes);
+	itme_count_add(job->region, accepted_bytes, job->queued_bytes);
+	itme_count_add(job->region, clipped_bytes, job->hint->clipped_bytes);
+	itme_count_add(job->region, refused_bytes, job->hint->refused_bytes);
 }
 
 /* Carry one checked entry out; its results are in it. The open file's mutex is held. */
@@ -347,7 +349,7 @@ static int carry_out(struct itme_opened *opened, struct itme_hint *hint,
 	}
 	if (err)
 		hint->error = err;
-	count(opened->region, hint);
+	count(&job);
 	trace_hint(opened->region, hint);
 	return err == -EINTR ? err : 0;
 }
@@ -499,7 +501,7 @@ static int wait_range(struct itme_opened *opened, const struct itme_wait *args, 
 		else if (seen.flags & ITME_GRANULE_ERR)
 			outcome->failed += itme_granule_valid_bytes(region, granule);
 		if (signal_pending(current))
-			return -EINTR;
+			return -ERESTARTSYS;
 		cond_resched();
 	}
 	outcome->lost = bytes_between(region, args->offset >> shift, last) - outcome->ready -
@@ -527,6 +529,7 @@ long itme_wait(struct itme_opened *opened, struct itme_wait *args)
 {
 	long timeout = timeout_jiffies(args->timeout_ns);
 	struct itme_outcome outcome = {};
+	u64 start_ns = ktime_get_ns();
 	int err;
 
 	if (args->flags & ~(ITME_WAIT_COOKIE | ITME_WAIT_RANGE))
@@ -544,6 +547,9 @@ long itme_wait(struct itme_opened *opened, struct itme_wait *args)
 	}
 	if (err)
 		outcome = (struct itme_outcome){};
+	/* The call may begin again after a signal: then with what is left. */
+	if (args->timeout_ns != U64_MAX)
+		args->timeout_ns -= min(args->timeout_ns, ktime_get_ns() - start_ns);
 	args->ready_bytes = outcome.ready;
 	args->failed_bytes = outcome.failed;
 	args->expired_bytes = outcome.expired;

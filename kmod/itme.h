@@ -427,8 +427,8 @@ int itme_granule_wait_idle(struct itme_granule *g, long *timeout);
 #define ITME_CLAIM_PINNED 0x02 /* also what is pinned */
 int itme_granule_claim(struct itme_region *region, struct itme_granule *g, struct folio *folio,
 		       unsigned int claim);
-void itme_granule_resident(struct itme_region *region, struct itme_granule *g,
-			   struct folio *folio, enum itme_tier tier, u16 flags);
+u16 itme_granule_resident(struct itme_region *region, struct itme_granule *g,
+			  struct folio *folio, enum itme_tier tier, u16 flags);
 u16 itme_granule_absent(struct itme_region *region, struct itme_granule *g, u16 flags);
 bool itme_granule_mapped(struct itme_granule *g, struct folio *folio, u16 *used);
 void itme_granule_used(struct itme_region *region, u64 granule, struct folio *folio, u16 used,

@@ -46,7 +46,9 @@ static bool goes_before(struct rb_node *a_node, const struct rb_node *b_node)
 		return a->hint_class < b->hint_class;
 	if (a->deadline_ns != b->deadline_ns)
 		return a->deadline_ns < b->deadline_ns;
-	return a->seq < b->seq;
+	if (a->seq != b->seq)
+		return a->seq < b->seq;
+	return a->first < b->first; /* parts of one that was cut */
 }
 
 static struct itme_request *to_expiring(struct rb_node *node)

@@ -310,9 +310,14 @@ static struct folio *newcomer_victim(struct itme_instance *inst, enum itme_tier 
 			settle_oldest_of_window(inst, top);
 		return folio;
 	}
-	/* The window keeps its size; frames being filled are part of it. */
+	/*
+	 * The window keeps its size; frames being filled are part of it. Of two
+	 * that an instruction needs one must not drive out the other for ever: the
+	 * newest stays, or, in a window of one, comes to settle now and then.
+	 */
 	if (inst->nr_window + inst->nr_inflight > inst->window_frames)
-		folio = from_window(inst, search, 1);
+		folio = from_window(inst, search,
+				    inst->window_frames > 1 || !inst->pool[top].nr_settled);
 	return folio;
 }
 

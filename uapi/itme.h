@@ -305,7 +305,8 @@ struct itme_hint_vec {
  * @cookie: (in) of this open file; else zero
  * @offset: (in) first byte of the range; else zero
  * @length: (in) bytes of the range, at least 1; else zero
- * @timeout_ns: (in) longest wait: 0 looks only, ~0 waits without an end
+ * @timeout_ns: (in) longest wait: 0 looks only, ~0 waits without an end; (out) what
+ *	is left of it
  * @ready_bytes: (out) bytes that are in memory
  * @failed_bytes: (out) bytes that the store could not give
  * @expired_bytes: (out) bytes whose deadline had passed; of a cookie only

@@ -18,6 +18,7 @@ failed, or a measurement cannot be right; 2 usage; or that of scripts/vm.
 
 import argparse
 import json
+import os
 import pathlib
 import random
 import subprocess
@@ -97,6 +98,12 @@ def run_suite(name, options):
     return [figures.result(name, row, samples.get(row.name, [])) for row in rows], samples
 
 
+def busy():
+    """The host's load, where it is more than its processors and the guest's can take."""
+    load = os.getloadavg()[1]
+    return load if load > os.cpu_count() + 1 else None
+
+
 def arguments():
     parser = argparse.ArgumentParser(usage=__doc__.split("\n\n", 1)[1], add_help=False)
     parser.add_argument("names", nargs="*", metavar="SUITE")
@@ -148,6 +155,8 @@ def main():
         picture.draw(options.out, name, own, samples)
         print(f"\n{figures.table(own)}\n")
     (options.out / "result.json").write_text(json.dumps(results, indent=2) + "\n")
+    if (load := busy()) is not None:
+        print(f"The host was busy with more than this: a load of {load:.1f}. Measure again when it is quiet.")
     print("VALUE: the median of the runs; +-: half their interquartile range.")
     missed = [
         f"{entry['suite']}: {entry['name']}"

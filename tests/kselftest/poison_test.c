@@ -49,19 +49,30 @@ FIXTURE_TEARDOWN(poison)
 	EXPECT_EQ(0, instance_umount(&self->inst));
 }
 
-/* The physical frame, of a granule's size, that @address is mapped to; or 0. */
-static __u64 frame_of(const void *address)
+/* The number of a physical frame, of a granule's size, that a pagemap entry names; or 0. */
+static __u64 frame_in(__u64 entry)
+{
+	return entry >> 63 ? (entry & ((1ULL << 55) - 1)) / (GRANULE / PAGE) : 0;
+}
+
+/* What these pages are mapped to, as /proc tells the administrator. */
+static int read_pagemap(const void *address, __u64 *entries, size_t count)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	__u64 entry = 0;
-	bool known;
+	ssize_t bytes = count * sizeof(*entries);
 
-	known = fd >= 0 && pread(fd, &entry, sizeof(entry), (uintptr_t)address / PAGE * 8) ==
-				   sizeof(entry);
+	if (fd < 0)
+		return -errno;
+	bytes -= pread(fd, entries, bytes, (uintptr_t)address / PAGE * sizeof(*entries));
 	close(fd);
-	if (!known || !(entry >> 63))
-		return 0;
-	return (entry & ((1ULL << 55) - 1)) / (GRANULE / PAGE);
+	return bytes ? -EIO : 0;
+}
+
+static __u64 frame_of(const void *address)
+{
+	__u64 entry;
+
+	return read_pagemap(address, &entry, 1) ? 0 : frame_in(entry);
 }
 
 static void go_on(int sig)
@@ -202,10 +213,12 @@ TEST_F(poison, a_dropped_frame_is_not_used_again)
 /* Evicted by a smaller budget, or given back for it: also not by the kernel. */
 TEST_F(poison, an_evicted_frame_is_not_used_again)
 {
+	const size_t bytes = 256 * MIB;
+	__u64 bad, *entries = calloc(bytes / PAGE, sizeof(*entries));
 	char *memory;
-	__u64 bad;
 	size_t g;
 
+	ASSERT_NE(NULL, entries);
 	if (cxl_node() >= 0)
 		ASSERT_EQ(0, instance_write(&self->inst, "cxl_bytes", "0"));
 	for (g = 0; g < FRAMES; g++)
@@ -215,12 +228,14 @@ TEST_F(poison, an_evicted_frame_is_not_used_again)
 	ASSERT_EQ(0, inject(self->addr + 511 * PAGE));
 	ASSERT_EQ(0, instance_write(&self->inst, "dram_bytes", "8388608"));
 	EXPECT_EQ(ITME_TIER_STORE, residency(self->region, 0));
-	memory = mmap(NULL, 256 * MIB, PROT_READ | PROT_WRITE,
+	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	ASSERT_NE(MAP_FAILED, memory);
-	for (g = 0; g < 256 * MIB; g += PAGE)
-		ASSERT_NE(bad, frame_of(memory + g));
-	munmap(memory, 256 * MIB);
+	ASSERT_EQ(0, read_pagemap(memory, entries, bytes / PAGE));
+	for (g = 0; g < bytes / PAGE; g++)
+		ASSERT_NE(bad, frame_in(entries[g]));
+	munmap(memory, bytes);
+	free(entries);
 	ASSERT_EQ(0, instance_write(&self->inst, "dram_bytes", "16777216"));
 	EXPECT_TRUE(right_and_elsewhere(self->addr, bad));
 	EXPECT_EQ(0, release(self->region, 0, BYTES));
@@ -324,6 +339,8 @@ TEST_F(poison, met_by_a_copy)
 		SKIP(return, "this kernel has no fault injection");
 	ASSERT_LE(0, cxl_node());
 	ASSERT_EQ(0, prefetch(self->region, ITME_TIER_DRAM, 0, 3 * GRANULE));
+	/* One at a time: two copies side by side could both be the one that fails. */
+	ASSERT_EQ(0, instance_write(&self->inst, "inflight_bytes", "2097152"));
 	ASSERT_EQ(0, write_file(FAIL_COPY "verbose", "0"));
 	ASSERT_EQ(0, write_file(FAIL_COPY "times", "1"));
 	ASSERT_EQ(0, write_file(FAIL_COPY "probability", "100"));

@@ -71,7 +71,9 @@ TEST_F(trace, reads_and_hints)
 	EXPECT_EQ(1, pread(self->region, &byte, 1, GRANULE));
 	EXPECT_EQ(0, prefetch(self->region, ITME_TIER_DRAM, 2 * GRANULE, GRANULE));
 	ASSERT_TRUE(tracing_read(&self->tracing));
-	EXPECT_EQ(0, tracing_count(&self->tracing, "fault", ""));
+	/* A read that has waited is told like a fault. */
+	EXPECT_EQ(1, tracing_count(&self->tracing, "fault", ""));
+	EXPECT_EQ(1, tracing_count(&self->tracing, "fault", "cause=miss|read"));
 	EXPECT_EQ(2, tracing_count(&self->tracing, "fill", "tier=dram"));
 }
 

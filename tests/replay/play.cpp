@@ -155,7 +155,7 @@ private:
 			sum_ += checksum(data);
 			break;
 		case Look::verify:
-			return verify(*how_.sums, item.offset, data);
+			return verify(how_.sums, item.offset, data);
 		}
 		return {};
 	}
@@ -175,7 +175,7 @@ private:
 
 Result<Played> play(const Play &how, const Program &program)
 {
-	if (how.look == Look::verify && !how.sums)
+	if (how.look == Look::verify && how.sums.blocks.empty())
 		return fail("there are no checksums to verify with", Exit::usage);
 	if (how.warm >= how.passes)
 		return fail("of " + std::to_string(how.passes) + " passes none would be counted",

@@ -7,8 +7,6 @@
 #include "replay/program.hpp"
 #include "replay/source.hpp"
 
-#include <optional>
-
 namespace itme::replay {
 
 enum class Mode { map, pread, direct, ring };
@@ -21,12 +19,12 @@ struct Play {
 	Mode mode = Mode::map;
 	Advice advice = Advice::normal;
 	Look look = Look::all;
-	size_t passes = 5, warm = 1;   // the first ones are played, and not counted
-	size_t slots = 8;              // of a ring
-	HintPlan hints = {};           // what is pinned is what a ring keeps
-	uint64_t work_units = 0;       // of busy work an item
-	double sleep_s = 0;            // an item
-	std::optional<Sums> sums = {}; // for Look::verify
+	size_t passes = 5, warm = 1; // the first ones are played, and not counted
+	size_t slots = 8;            // of a ring
+	HintPlan hints = {};         // what is pinned is what a ring keeps
+	uint64_t work_units = 0;     // of busy work an item
+	double sleep_s = 0;          // an item
+	Sums sums = {};              // for Look::verify
 };
 
 struct PassCost {

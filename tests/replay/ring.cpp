@@ -39,7 +39,7 @@ public:
 	    : fd_(std::move(fd)), reading_(reading), kept_(reading.items->size())
 	{
 		for (const uint32_t item : kept)
-			kept_[item].emplace((*reading.items)[item].length);
+			kept_[item] = std::make_unique<Buffer>((*reading.items)[item].length);
 		for (size_t i = 0; i < reading.sequence->size(); i++)
 			if (!kept_[(*reading.sequence)[i]])
 				streamed_.push_back(i);
@@ -129,9 +129,9 @@ private:
 
 	Fd fd_;
 	Reading reading_;
-	std::vector<std::optional<Buffer>> kept_; // by item
-	std::vector<size_t> streamed_;            // positions that are not kept
-	size_t next_ = 0;                         // of streamed_, to be fetched next
+	std::vector<std::unique_ptr<Buffer>> kept_; // by item
+	std::vector<size_t> streamed_;              // positions that are not kept
+	size_t next_ = 0;                           // of streamed_, to be fetched next
 	Slot *held_ = nullptr;
 	std::list<Slot> slots_; // last: its threads end before what they use
 };

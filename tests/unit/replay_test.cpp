@@ -358,7 +358,7 @@ protected:
 
 	itme::Result<Played> played() const
 	{
-		return play(how, *dense(how.sums->bytes, block_bytes));
+		return play(how, *dense(how.sums.bytes, block_bytes));
 	}
 
 	const Tree tree;
@@ -378,7 +378,7 @@ TEST_F(ReplayPlays, EveryModeReadsTheSame)
 			ASSERT_TRUE(result) << result.error().text;
 			ASSERT_EQ(result->passes.size(), 2);
 			for (const auto &pass : result->passes) {
-				EXPECT_EQ(pass.read_bytes, how.sums->bytes);
+				EXPECT_EQ(pass.read_bytes, how.sums.bytes);
 				EXPECT_GE(pass.seconds, pass.compute_s + pass.stall_s);
 			}
 		}
@@ -387,7 +387,7 @@ TEST_F(ReplayPlays, EveryModeReadsTheSame)
 
 TEST_F(ReplayPlays, AWrongByteFailsIt)
 {
-	how.sums->blocks[5]++;
+	how.sums.blocks[5]++;
 	for (const Mode mode : {Mode::map, Mode::pread, Mode::ring}) {
 		how.mode = mode;
 		const auto result = played();
