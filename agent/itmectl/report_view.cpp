@@ -321,11 +321,11 @@ std::string heat_script(const Json &report, const std::string &png)
 	if (regions.empty() || list(regions[0], "accesses").empty())
 		return {};
 	const auto &region = regions[0];
-	auto script =
-		head(png, "heat of " + region_of(region)) +
-		"set autoscale fix\nset xlabel 'granule'\nset ylabel 'seconds ago'\nset palette defined (0 'white', 1 "
-		"'orange', 2 'red', 3 'black')\nset cblabel 'accesses seen'\nunset key\n"
-		"$data << EOD\n";
+	auto script = head(png, "heat of " + region_of(region)) +
+		      "set autoscale fix\nset xlabel 'granule'\nset ylabel 'seconds ago'\nset "
+		      "palette defined (0 'white', 1 "
+		      "'orange', 2 'red', 3 'black')\nset cblabel 'accesses seen'\nunset key\n"
+		      "$data << EOD\n";
 	const auto &rows = list(region, "accesses");
 
 	for (const auto &row : rows) {
