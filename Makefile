@@ -98,23 +98,29 @@ build/bpf/%.skel.h: build/bpf/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
 
 # ----------------------------------------------------------------------
-# agent: every source in lib/ and itmectl/ is picked up. Only the files that
+# agent: every source in lib/, itmectl/ and itmed/ is picked up. Only the files that
 # may know the module's interface or the BPF records find those headers.
 
 cxx_flags := -std=c++23 -Wall -Wextra -Werror -Iagent
 lib_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/lib/*.cpp))
 itmectl_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/itmectl/*.cpp))
+itmed_objs := $(patsubst %.cpp,build/%.o,$(wildcard agent/itmed/*.cpp))
 replay_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/replay/*.cpp))
 bench_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/bench/*.cpp))
 test_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/unit/*.cpp)) \
 	$(patsubst %.c,build/%.o,$(wildcard tests/unit/*.c))
 agent_libs := -lbpf -lnuma
+itmed_libs := $(agent_libs) -lsystemd -lprometheus-cpp-pull -lprometheus-cpp-core
 
-agent: build/itmectl ## itmectl, build/itmectl
+agent: build/itmectl build/itmed ## itmectl and itmed, build/itmectl and build/itmed
 
 build/itmectl: $(itmectl_objs) $(lib_objs)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -o $@
+
+build/itmed: $(itmed_objs) $(lib_objs)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(itmed_libs) -o $@
 
 unit: build/tests/unit-tests build/tests/usage-example ## the unit tests, built
 
@@ -127,9 +133,9 @@ build/tests/usage-example: build/tests/usage-example.c uapi/itme.h
 	$(call say,CC,$@)
 	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) $< -o $@
 
-build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs) $(replay_objs)) $(lib_objs)
+build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs) $(itmed_objs) $(replay_objs)) $(lib_objs)
 	$(call say,LINK,$@)
-	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(agent_libs) -lgtest -pthread -o $@
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(itmed_libs) -lgtest -pthread -o $@
 
 # Tests of telemetry are the agent's own library in the guest, and a runtime's stand-ins.
 telemetry_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/telemetry/*.cpp))
@@ -180,10 +186,11 @@ build/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
--include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(replay_objs) $(bench_objs) $(test_objs) $(telemetry_objs))
+-include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(itmed_objs) $(replay_objs) $(bench_objs) \
+	$(test_objs) $(telemetry_objs))
 
 # clang-tidy takes long; an object that was not compiled again need not be looked at again.
-tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs) $(replay_objs) $(bench_objs)) ## clang-tidy alone, for lint
+tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs) $(itmed_objs) $(replay_objs) $(bench_objs)) ## clang-tidy alone, for lint
 
 build/%.tidy: build/%.o .clang-tidy
 	$(call say,TIDY,$*.cpp)
@@ -240,8 +247,14 @@ bench: ## measure, beside a peer in one guest: SUITE=NAME (all), QUICK=1
 lint: ## checkpatch, sparse, kernel-doc, clang-format, clang-tidy, shellcheck, codespell
 	$(Q)scripts/lint
 
-install: all ## the module for KDIR's release, itmectl and the header
+install: all ## the module for KDIR's release, itmectl, itmed with its unit, and the header
 	$(Q)install -D -s -m 0755 build/itmectl $(DESTDIR)$(PREFIX)/bin/itmectl
+	$(Q)install -D -s -m 0755 build/itmed $(DESTDIR)$(PREFIX)/sbin/itmed
+	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	$(Q)sed 's|@SBINDIR@|$(PREFIX)/sbin|' agent/itmed/itmed.service.in \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/itmed.service
+	$(Q)[ -e $(DESTDIR)/etc/itme/itmed.toml ] || \
+		install -D -m 0644 agent/itmed/itmed.toml $(DESTDIR)/etc/itme/itmed.toml
 	$(Q)install -D -m 0644 uapi/itme.h $(DESTDIR)$(PREFIX)/include/itme.h
 	$(Q)install -D -m 0644 $(kmod_dir)/itme.ko $(DESTDIR)/lib/modules/$(release)/updates/itme.ko
 	$(Q)$(if $(DESTDIR),,depmod $(release))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // itmectl umount: end an instance, or say who uses it.
 #include "itmectl/command.hpp"
+#include "lib/client.hpp"
 #include "lib/explain.hpp"
 #include "lib/mounts.hpp"
 
@@ -16,6 +17,7 @@ namespace {
 
 struct Options {
 	Path mount;
+	Path socket = default_socket;
 };
 
 Result<void> run(const Options &options, Env &env)
@@ -32,9 +34,19 @@ Result<void> run(const Options &options, Env &env)
 		return fail(path.string() + " is no itme mount: itmectl list shows them",
 			    Exit::unsupported);
 
+	// What itmed holds would keep the mount busy. Without an itmed nothing is held.
+	Request request{.kind = RequestKind::release, .mount = path, .region = {}};
+	const auto released = ask_itmed(options.socket, request);
+	if (!released && released.error().code != Exit::unsupported)
+		env.err << "itmectl: itmed did not let go of " << path.string() << ": "
+			<< released.error().text << '\n';
+
 	if (umount2(path.c_str(), UMOUNT_NOFOLLOW) == 0)
 		return {};
 	const int err = errno;
+	request.kind = RequestKind::restore; // it stays mounted: itmed may go on with it
+	if (released)
+		(void)ask_itmed(options.socket, request);
 	return std::unexpected(explain_umount(
 		err, path, err == EBUSY ? users_below(env.root, path) : std::vector<Holder>{}));
 }
@@ -44,9 +56,12 @@ Result<void> run(const Options &options, Env &env)
 void add_umount(CLI::App &app, Action &action)
 {
 	auto options = std::make_shared<Options>();
-	auto *command = app.add_subcommand("umount", "unmount an instance; says who uses it");
+	auto *command = app.add_subcommand(
+		"umount", "unmount an instance, once itmed has let go of it; says who uses it");
 
 	command->add_option("MOUNT", options->mount, "the mount")->required();
+	command->add_option("--socket", options->socket, "where itmed listens")
+		->capture_default_str();
 	command->callback([options, &action] {
 		action = [options](Env &env) { return run(*options, env); };
 	});

@@ -21,6 +21,7 @@ struct Env {
 	std::ostream &err;
 	std::filesystem::path root = "/"; // above sys/ and proc/
 	bool err_is_terminal = false;     // somebody watches: progress may be shown
+	bool out_is_terminal = false;     // and may be shown a screen
 };
 
 // What is to be done once the command line is known to be right.
@@ -41,5 +42,7 @@ void add_drop(CLI::App &app, Action &action);
 void add_doctor(CLI::App &app, Action &action);
 void add_schedule(CLI::App &app, Action &action);
 void add_plan(CLI::App &app, Action &action);
+void add_top(CLI::App &app, Action &action);
+void add_report(CLI::App &app, Action &action);
 
 } // namespace itme

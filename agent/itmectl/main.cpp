@@ -6,7 +6,9 @@
 
 int main(int argc, char **argv)
 {
-	itme::Env env{
-		.out = std::cout, .err = std::cerr, .err_is_terminal = isatty(STDERR_FILENO) == 1};
+	itme::Env env{.out = std::cout,
+		      .err = std::cerr,
+		      .err_is_terminal = isatty(STDERR_FILENO) == 1,
+		      .out_is_terminal = isatty(STDOUT_FILENO) == 1};
 	return itme::run_itmectl(argc, argv, env);
 }

@@ -46,7 +46,7 @@ bool Stop::asked() const
 	return sigtimedwait(&signals_, nullptr, &now) > 0;
 }
 
-void Stop::wait(std::optional<std::uint64_t> ns) const
+bool Stop::wait(std::optional<std::uint64_t> ns) const
 {
 	using clock = std::chrono::steady_clock;
 	const auto start = clock::now();
@@ -54,15 +54,19 @@ void Stop::wait(std::optional<std::uint64_t> ns) const
 	// EINTR is another signal's, as when the program was stopped and goes on.
 	for (;;) {
 		if (!ns) {
-			if (sigwaitinfo(&signals_, nullptr) > 0 || errno != EINTR)
-				return;
+			if (sigwaitinfo(&signals_, nullptr) > 0)
+				return true;
+			if (errno != EINTR)
+				return false;
 			continue;
 		}
 		const auto gone = static_cast<std::uint64_t>(
 			std::chrono::nanoseconds{clock::now() - start}.count());
 		const auto left = to_timespec(*ns > gone ? *ns - gone : 0);
-		if (sigtimedwait(&signals_, nullptr, &left) > 0 || errno != EINTR)
-			return;
+		if (sigtimedwait(&signals_, nullptr, &left) > 0)
+			return true;
+		if (errno != EINTR)
+			return false;
 	}
 }
 

@@ -19,8 +19,8 @@ public:
 
 	// Has a signal come since the last time?
 	[[nodiscard]] bool asked() const;
-	// Waits for a signal, or so long.
-	void wait(std::optional<std::uint64_t> ns) const;
+	// Waits for a signal, or so long. Was it a signal?
+	bool wait(std::optional<std::uint64_t> ns) const;
 
 private:
 	sigset_t signals_{}, before_{};

@@ -9,14 +9,10 @@ Attributes read_attributes(const Path &folder)
 {
 	Attributes attributes;
 
-	for (const auto &name : list_folder(folder)) {
-		std::error_code ec;
-
-		if (!std::filesystem::is_regular_file(folder / name, ec))
-			continue;
+	// A folder among them is no file to read, and says so by itself.
+	for (const auto &name : list_folder(folder))
 		if (auto text = read_line(folder / name))
 			attributes.emplace(name, std::move(*text));
-	}
 	return attributes;
 }
 

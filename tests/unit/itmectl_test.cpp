@@ -90,6 +90,11 @@ TEST(Itmectl, WrongUseIsTwo)
 		{"detach"},
 		{"umount"},
 		{"drop"},
+		{"top", "-d", "0"},
+		{"top", "-n", "0"},
+		{"report"},
+		{"report", "nonsense"},
+		{"report", "stalls", "--seconds", "0"},
 	};
 
 	for (const auto &line : lines) {
@@ -115,6 +120,8 @@ TEST(Itmectl, WithoutAModuleIsThree)
 		{"stat"},
 		{"stat", "itme0"},
 		{"stat", "--bpf", "1"},
+		{"top", "-n", "1"},
+		{"report", "stalls"},
 		{"info", folder.c_str()},
 		{"stat", file.c_str()},
 		{"residency", file.c_str()},

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What can be seen of all instances, for itmed, and for itmectl where no itmed
+// runs: the counters of sysfs, and what the BPF programs add to them.
+#pragma once
+
+#include "lib/heat.hpp"
+#include "lib/instances.hpp"
+#include "lib/position.hpp"
+#include "lib/probe.hpp"
+#include "lib/schedule.hpp"
+#include "lib/snapshot.hpp"
+#include "lib/stalls.hpp"
+#include "lib/tracker.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace itme {
+
+// A position, and of how many.
+struct Place {
+	Position at;
+	std::uint32_t steps = 0; // of the program; 0 where that is not known
+};
+
+// Everything at one moment.
+struct Observation {
+	std::uint64_t time_ns = 0; // CLOCK_MONOTONIC
+	std::vector<Instance> instances;
+	std::optional<Snapshot> seen; // by BPF
+	std::vector<Place> places;
+	std::vector<std::string> missing; // whole sentences: what is not seen, and why
+};
+
+// Stalls at the positions of one stream through one region.
+struct LayerStalls {
+	std::string instance, region, stream, program;
+	std::vector<PositionStalls> positions;
+};
+
+struct ObserverOptions {
+	Path root = "/";
+	bool probe = true;
+	bool positions = true;
+	// A region's schedule; nothing: to be asked for again at the next sample. Without
+	// this function it is that of the model's header.
+	std::function<std::optional<Result<Schedule>>(const std::string &region, const Path &store)>
+		schedule = {};
+};
+
+class Observer {
+public:
+	explicit Observer(ObserverOptions options);
+
+	// Takes up what is new and lets go of what is gone. BPF programs are attached only
+	// while there is an instance: they would keep the module from being unloaded.
+	[[nodiscard]] Observation sample(std::uint64_t now_ns);
+
+	// To be polled, where there is one; and what to call then.
+	[[nodiscard]] int event_fd() const;
+	void drain();
+
+	// Stalls by position since the programs were attached.
+	[[nodiscard]] Result<std::vector<LayerStalls>> layers();
+	void add_heat(std::uint64_t now_ns);
+	[[nodiscard]] std::vector<std::pair<RegionCounts, HeatMap>> heat();
+
+	// Closes what is held of the mount, and holds nothing of it until take_up().
+	void let_go(const Path &mount);
+	void take_up(const Path &mount); // or (empty) of all
+
+private:
+	struct Followed {
+		std::string instance, region;
+		Path mount;
+		std::vector<Landmarks> landmarks;
+	};
+
+	void attach(bool wanted, std::uint64_t now_ns);
+	void follow_new(const std::vector<Instance> &instances);
+	// False: to be tried again.
+	bool follow(const Instance &instance, const Region &region, const Path &mount);
+	void read_mounts_of();
+	[[nodiscard]] std::vector<Place> places() const;
+
+	ObserverOptions options_;
+	std::optional<Probe> probe_;
+	std::optional<Tracker> tracker_;
+	HeatHistory heat_;
+	std::string probe_failure_;
+	std::uint64_t next_attach_ns_ = 0;
+	std::string mountinfo_;
+	std::map<std::string, Path> mounts_; // instance -> where it is mounted
+	std::set<Path> left_;                // mounts that are left alone
+	std::map<RegionId, Followed> followed_;
+	std::set<std::string> tried_;                   // "instance/region", followed or not
+	std::map<std::string, std::string> unfollowed_; // why, by "instance/region"
+	Snapshot last_;
+};
+
+} // namespace itme
