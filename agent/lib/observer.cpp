@@ -86,7 +86,7 @@ bool Observer::follow(const Instance &instance, const Region &region, const Path
 	const auto key = instance.name + "/" + region.name;
 	const auto store = region.attributes.find("store");
 
-	if (store == region.attributes.end())
+	if (store == region.attributes.end() || !tracker_)
 		return true;
 	const auto answer = options_.schedule ? options_.schedule(region.name, store->second)
 					      : schedule_of_model(store->second);
@@ -215,10 +215,11 @@ void Observer::drain()
 	if (!probe_)
 		return;
 	// What cannot be read now is told by the count of dropped events.
-	(void)probe_->events(std::chrono::milliseconds{0}, [this](const Event &event) {
-		if (tracker_)
-			tracker_->see(event, [](const Position &) {});
-	});
+	[[maybe_unused]] const auto taken =
+		probe_->events(std::chrono::milliseconds{0}, [this](const Event &event) {
+			if (tracker_)
+				tracker_->see(event, [](const Position &) {});
+		});
 }
 
 Result<std::vector<LayerStalls>> Observer::layers()
