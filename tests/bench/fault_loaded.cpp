@@ -2,7 +2,8 @@
 // How long a fault on an absent granule takes while hints keep the store busy:
 // one thread prefetches the lower half of a region, round and round, and keeps
 // more queued than the window holds; another touches the upper half at random
-// moments. First without the prefetches, then with them.
+// moments. First without the prefetches, then with them. What is queued and not
+// under way at those moments shows that the window was full.
 #include "bench/program.hpp"
 
 #include "replay/buffer.hpp"
@@ -53,7 +54,7 @@ private:
 	{
 		const uint64_t granule = region_.info().granule_bytes;
 		const uint64_t half = region_.bytes() / granule / 2;
-		const uint64_t queued = 2 * region_.info().window_bytes / granule;
+		const uint64_t queued = 4 * region_.info().window_bytes / granule;
 
 		if (half <= queued)
 			return fail("the region is too small for its window");
@@ -81,13 +82,18 @@ private:
 	std::jthread thread_;
 };
 
+struct Faults {
+	std::vector<double> seconds;
+	uint64_t with_queue = 0; // began while more was queued than was under way
+};
+
 // Faults in the upper half, each on an absent granule.
-Result<std::vector<double>> faults(const Options &options, const Region &region, Random &random)
+Result<Faults> faults(const Options &options, const Region &region, Random &random)
 {
 	const uint64_t granule = region.info().granule_bytes;
 	const uint64_t all = region.bytes() / granule, half = all / 2;
 	const auto mapping = Mapping::of_file(region.fd(), 0, region.bytes());
-	std::vector<double> seconds;
+	Faults done;
 
 	if (!mapping)
 		return fail(options.region.string() + ": mapping: " + errno_text(errno));
@@ -96,13 +102,17 @@ Result<std::vector<double>> faults(const Options &options, const Region &region,
 
 		std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(
 			random.unit() * options.pause_ms));
+		const auto counters = region.counters();
+		if (!counters)
+			return std::unexpected(counters.error());
+		done.with_queue += counters->queued_bytes > 0;
 		const Stopwatch watch;
 		touch_pages(mapping.data() + offset, 1);
-		seconds.push_back(watch.seconds());
-		if (auto done = region.drop(offset, granule); !done)
-			return std::unexpected(done.error());
+		done.seconds.push_back(watch.seconds());
+		if (auto dropped = region.drop(offset, granule); !dropped)
+			return std::unexpected(dropped.error());
 	}
-	return seconds;
+	return done;
 }
 
 Result<bench::Json> measure(const Options &options)
@@ -133,10 +143,12 @@ Result<bench::Json> measure(const Options &options)
 	if (after->miss_count - before->miss_count != 2 * options.samples)
 		return fail("not every fault was a miss");
 	return bench::Json{
-		{"alone", bench::times(*alone)},
-		{"loaded", bench::times(*loaded)},
+		{"alone", bench::times(alone->seconds)},
+		{"loaded", bench::times(loaded->seconds)},
 		{"loaded_bytes_per_s",
 		 static_cast<double>(after->fill_bytes - middle->fill_bytes) / loaded_s},
+		{"with_queue",
+		 static_cast<double>(loaded->with_queue) / static_cast<double>(options.samples)},
 		{"window_bytes", region->info().window_bytes},
 		{"granule_bytes", region->info().granule_bytes},
 	};

@@ -153,6 +153,7 @@ Result<RegionCounters> Region::counters() const
 		.direct_bytes = stat.direct_bytes,
 		.wasted_bytes = stat.wasted_bytes,
 		.resident_bytes = stat.dram_bytes + stat.cxl_bytes,
+		.queued_bytes = stat.queued_bytes,
 		.metadata_bytes = stat.metadata_bytes,
 	};
 }

@@ -33,7 +33,7 @@ struct HintSums {
 struct RegionCounters {
 	uint64_t fault_count = 0, miss_count = 0, late_count = 0;
 	uint64_t fill_bytes = 0, direct_bytes = 0, wasted_bytes = 0;
-	uint64_t resident_bytes = 0, metadata_bytes = 0;
+	uint64_t resident_bytes = 0, queued_bytes = 0, metadata_bytes = 0;
 };
 
 struct RegionInfo {
