@@ -335,7 +335,7 @@ void itme_frame_put(struct itme_instance *inst, enum itme_tier tier, struct foli
 	if (surplus) {
 		pool->held--;
 	} else {
-		list_add_tail(&folio->lru, &pool->free);
+		list_add(&folio->lru, &pool->free); /* the warmest goes out first */
 		folio->private = (void *)ITME_LIST_FREE;
 		pool->nr_free++;
 	}

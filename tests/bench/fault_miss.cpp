@@ -30,8 +30,8 @@ void declare(CLI::App &app, Options &options)
 	app.add_option("--samples", options.samples);
 	app.add_option("--warm", options.warm, "at first, not counted");
 	app.add_option("--buffers", options.buffers,
-		       "of the peer, in turn: as many as the instance has frames, else its data "
-		       "stays in the processor's cache")
+		       "of the peer, in turn: as many as the region's data goes through frames, "
+		       "for both to find their memory as warm")
 		->check(CLI::PositiveNumber);
 	app.add_option("--seed", options.seed);
 }
