@@ -68,7 +68,7 @@ endif
 
 # What tracepoints cost while nothing is attached is measured against this one.
 .PHONY: kmod-untraced
-kmod-untraced:
+kmod-untraced: ## the module without its tracepoints, for make bench
 	$(Q)+$(MAKE) kmod kmod_dir=build/kmod-untraced/$(release) KDIR=$(kdir) KCFLAGS=-DNOTRACE ITME_UNTRACED=1
 
 # ----------------------------------------------------------------------

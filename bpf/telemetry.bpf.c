@@ -261,7 +261,8 @@ static int count_fault(struct place *place, __u32 tier, __u32 cause, __u64 laten
 
 	if (!region)
 		return 0;
-	if (ahead)
+	/* What was fetched while somebody waited for it is used by his wait. */
+	if (ahead || (why == ITME_RECORD_STALL_LATE && granule && granule->fetched_class))
 		count_useful(region, granule, place);
 	if (ahead && !waited && !read && was_late(place))
 		return 0; /* its wait has been counted */

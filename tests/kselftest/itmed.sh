@@ -81,12 +81,18 @@ true_of() {
 answers() { # REQUEST EXPRESSION
 	ask "$1" && true_of "$2"
 }
-holds() { # EXPRESSION NAME ARGUMENT...: true of the JSON that itmectl prints
-	local expression=$1 name=$2
-	shift 2
+# A report is as old as itmed's last sample: what has just been done comes in time.
+holds_now() { # EXPRESSION ARGUMENT...
+	local expression=$1
+	shift
 	"$itmectl" "$@" --json >"$work/out" 2>"$work/err" &&
 		python3 -c "import json, sys; j = json.loads(open(sys.argv[1]).read()); sys.exit(not ($expression))" \
 			"$work/out" 2>>"$work/err"
+}
+holds() { # EXPRESSION NAME ARGUMENT...: true of the JSON that itmectl prints, in the end
+	local expression=$1 name=$2
+	shift 2
+	wait_for holds_now "$expression" "$@"
 	ok $? "$name"
 }
 

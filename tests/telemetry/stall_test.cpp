@@ -100,13 +100,13 @@ TEST_P(Stall, MissAndLateAreWhatTheThreadTimes)
 	ASSERT_TRUE(probe) << probe.error().text;
 	EXPECT_EQ(probe->fallback_reason().empty(), !GetParam());
 
-	constexpr std::uint64_t misses = 8, lates = 8;
+	constexpr std::uint64_t misses = 8, late_waits = 8;
 	std::vector<std::uint64_t> miss_ns, late_ns;
 	const auto started_ns = itme::monotonic_ns();
 	const auto tid = in_thread("toucher", [&] {
 		for (std::uint64_t g = 0; g < misses; g++)
 			miss_ns.push_back(world.touch(g));
-		for (std::uint64_t g = misses; g < misses + lates; g++) {
+		for (std::uint64_t g = misses; g < misses + late_waits; g++) {
 			world.hint(HintOp::prefetch, g, 1, HintClass::likely);
 			late_ns.push_back(world.touch(g));
 		}
@@ -123,26 +123,26 @@ TEST_P(Stall, MissAndLateAreWhatTheThreadTimes)
 	EXPECT_EQ(region.granule_bytes, granule_bytes);
 	EXPECT_EQ(region.region_bytes, 24 * granule_bytes);
 	EXPECT_EQ(miss.count, misses);
-	EXPECT_EQ(late.count, lates);
+	EXPECT_EQ(late.count, late_waits);
 	if (!GetParam()) { // a classic event does not tell a size before the first fill
 		EXPECT_EQ(miss.bytes, misses * granule_bytes);
-		EXPECT_EQ(late.bytes, lates * granule_bytes);
+		EXPECT_EQ(late.bytes, late_waits * granule_bytes);
 	}
 	auto accounted_ns = waits(*probe);
-	ASSERT_EQ(accounted_ns.size(), misses + lates);
+	ASSERT_EQ(accounted_ns.size(), misses + late_waits);
 	const std::vector late_events(accounted_ns.begin() + misses, accounted_ns.end());
 	accounted_ns.resize(misses);
 	expect_near("miss", accounted_ns, miss_ns);
 	expect_near("late", late_events, late_ns);
 	EXPECT_EQ(miss.ns, sum(accounted_ns));
 	EXPECT_EQ(late.ns, sum(late_events));
-	EXPECT_EQ(region.faults, misses + lates);
-	EXPECT_EQ(region.latency_ns.total(), misses + lates);
+	EXPECT_EQ(region.faults, misses + late_waits);
+	EXPECT_EQ(region.latency_ns.total(), misses + late_waits);
 	EXPECT_EQ(region.lead_ns.total(), 0); // nothing was there in time
 	// Who touches what is still queued has it read at once, on demand.
 	EXPECT_GE(region.bytes[2][0], misses * granule_bytes);
-	EXPECT_EQ(region.bytes[2][0] + region.bytes[2][2], (misses + lates) * granule_bytes);
-	EXPECT_EQ(region.prefetch[2].accepted, lates * granule_bytes);
+	EXPECT_EQ(region.bytes[2][0] + region.bytes[2][2], (misses + late_waits) * granule_bytes);
+	EXPECT_EQ(region.prefetch[2].accepted, late_waits * granule_bytes);
 	EXPECT_EQ(region.prefetch[2].fetched, region.bytes[2][2]);
 	EXPECT_EQ(region.prefetch[2].useful, region.bytes[2][2]);
 
@@ -162,7 +162,7 @@ TEST_P(Stall, MissAndLateAreWhatTheThreadTimes)
 	std::uint64_t by_granule_ns = 0;
 	for (const auto &granule : *granules)
 		by_granule_ns += granule.stall_ns[0] + granule.stall_ns[1];
-	EXPECT_EQ(granules->size(), misses + lates);
+	EXPECT_EQ(granules->size(), misses + late_waits);
 	EXPECT_EQ(by_granule_ns, miss.ns + late.ns);
 
 	if (!GetParam())
