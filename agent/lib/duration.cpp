@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/duration.hpp"
+#include "lib/decimal.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cstddef>
 
 namespace itme {
@@ -27,27 +27,12 @@ constexpr std::uint64_t most_ns = INT64_MAX; // what the kernel takes for a time
 
 std::optional<std::uint64_t> parse_duration(std::string_view text)
 {
-	unsigned __int128 value = 0, scale = 1;
-	std::size_t digits = 0, i = 0;
-	bool fraction = false;
-
-	for (; i < text.size(); i++) {
-		if (text[i] == '.' && !fraction && digits > 0) {
-			fraction = true;
-			continue;
-		}
-		if (!std::isdigit(static_cast<unsigned char>(text[i])))
-			break;
-		if (++digits > most_digits)
-			return std::nullopt;
-		value = value * 10 + static_cast<unsigned>(text[i] - '0');
-		if (fraction)
-			scale *= 10;
-	}
-	if (digits == 0 || text[i - 1] == '.')
+	const auto number = parse_decimal(text, most_digits);
+	if (!number)
 		return std::nullopt;
+	auto [value, scale, rest] = *number;
 
-	const auto *unit = std::ranges::find(units, text.substr(i), &Unit::name);
+	const auto *unit = std::ranges::find(units, rest, &Unit::name);
 	if (unit == std::end(units))
 		return std::nullopt;
 	// 19 digits are below 2^64 and an hour is below 2^42 ns: no overflow.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/size.hpp"
+#include "lib/decimal.hpp"
 
 #include <array>
 #include <cctype>
@@ -18,33 +19,17 @@ constexpr std::size_t most_digits = 20;      // of 2^64 - 1
 
 std::optional<std::uint64_t> parse_size(std::string_view text)
 {
-	unsigned __int128 value = 0, scale = 1;
-	std::size_t digits = 0, i = 0;
-	bool fraction = false;
-
-	for (; i < text.size(); i++) {
-		if (text[i] == '.' && !fraction && digits > 0) {
-			fraction = true;
-			continue;
-		}
-		if (!std::isdigit(static_cast<unsigned char>(text[i])))
-			break;
-		if (++digits > most_digits)
-			return std::nullopt;
-		value = value * 10 + static_cast<unsigned>(text[i] - '0');
-		if (fraction)
-			scale *= 10;
-	}
-	if (digits == 0 || text[i - 1] == '.')
+	const auto number = parse_decimal(text, most_digits);
+	if (!number)
 		return std::nullopt;
+	auto [value, scale, rest] = *number;
 
-	text.remove_prefix(i);
-	if (!text.empty() && text != "B") {
-		const auto letter = std::toupper(static_cast<unsigned char>(text[0]));
+	if (!rest.empty() && rest != "B") {
+		const auto letter = std::toupper(static_cast<unsigned char>(rest[0]));
 		const auto unit = units.find(static_cast<char>(letter));
-		const auto rest = text.substr(1);
+		const auto suffix = rest.substr(1);
 
-		if (unit == units.npos || !(rest.empty() || rest == "B" || rest == "iB"))
+		if (unit == units.npos || !(suffix.empty() || suffix == "B" || suffix == "iB"))
 			return std::nullopt;
 		// 20 digits are below 2^67 and the unit at most 2^60: no overflow.
 		value <<= 10 * (unit + 1);
