@@ -166,9 +166,6 @@ struct itme_record_region {
  * @last_ns: when its last one ended
  * @cgroup_id: of its cgroup2, at its first wait
  * @stall: by enum itme_record_stall_cause
- * @late_region: what it last waited for, with cause late: its fault comes again, and
- * @late_granule: is then no first touch of something that was there in time;
- *	ITME_RECORD_NO_GRANULE when it has come
  * @comm: its name, at its first wait
  */
 struct itme_record_thread {
@@ -176,13 +173,10 @@ struct itme_record_thread {
 	__u64 last_ns;
 	__u64 cgroup_id;
 	struct itme_record_stall stall[ITME_RECORD_STALLS];
-	struct itme_record_region_key late_region;
-	__u64 late_granule;
 	char comm[16];
 };
 
-#define ITME_RECORD_THREAD_BYTES 160
-#define ITME_RECORD_NO_GRANULE (~0ULL)
+#define ITME_RECORD_THREAD_BYTES 136
 
 struct itme_record_granule_key {
 	struct itme_record_region_key region;
@@ -216,6 +210,7 @@ enum itme_record_event_kind {
 	ITME_RECORD_EVENT_STALL = 2,
 	ITME_RECORD_EVENT_PASS_BEGIN = 3,
 	ITME_RECORD_EVENT_PASS_END = 4,
+	ITME_RECORD_EVENT_USE = 5,
 };
 
 /**
@@ -224,10 +219,11 @@ enum itme_record_event_kind {
  * @kind: enum itme_record_event_kind
  * @pid: tgid, in the initial PID name space
  * @tid: thread, the same
- * @dev: region, of touch and stall
- * @inode: region, of touch and stall
- * @granule: of touch and stall
- * @value: of stall, its ns; of pass begin, tokens or 0; of pass end, what it returned
+ * @dev: region, of touch, stall and use
+ * @inode: region, of touch, stall and use
+ * @granule: of touch, stall and use
+ * @value: of stall, its ns; of use, for how many ns it had been ready; of pass begin,
+ *	tokens or 0; of pass end, what it returned
  */
 struct itme_record_event {
 	__u64 time_ns;

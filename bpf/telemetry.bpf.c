@@ -189,7 +189,6 @@ static void count_thread(const struct place *place, __u32 why, __u64 ns)
 		struct itme_record_thread first = {
 			.first_ns = now - ns,
 			.cgroup_id = bpf_get_current_cgroup_id(),
-			.late_granule = ITME_RECORD_NO_GRANULE,
 		};
 
 		bpf_get_current_comm(first.comm, sizeof(first.comm));
@@ -203,27 +202,6 @@ static void count_thread(const struct place *place, __u32 why, __u64 ns)
 	thread->last_ns = now;
 	if (why < ITME_RECORD_STALLS)
 		add_stall(&thread->stall[cut(why, ITME_RECORD_STALLS)], place->bytes, ns);
-	if (why == ITME_RECORD_STALL_LATE) {
-		thread->late_region = place->key.region;
-		thread->late_granule = place->key.granule;
-	}
-}
-
-/*
- * After a wait the fault comes again. If it was for what a hint fetched, that is
- * the first touch of it; but it was not ready in time.
- */
-static bool was_late(const struct place *place)
-{
-	__u64 id = bpf_get_current_pid_tgid();
-	struct itme_record_thread *thread = bpf_map_lookup_elem(&threads, &id);
-
-	if (!thread || thread->late_granule != place->key.granule ||
-	    thread->late_region.inode != place->key.region.inode ||
-	    thread->late_region.dev != place->key.region.dev)
-		return false;
-	thread->late_granule = ITME_RECORD_NO_GRANULE;
-	return true;
 }
 
 /* The index of enum itme_record_stall_cause, or ITME_RECORD_STALLS for no wait. */
@@ -264,8 +242,8 @@ static int count_fault(struct place *place, __u32 tier, __u32 cause, __u64 laten
 	/* What was fetched while somebody waited for it is used by his wait. */
 	if (ahead || (why == ITME_RECORD_STALL_LATE && granule && granule->fetched_class))
 		count_useful(region, granule, place);
-	if (ahead && !waited && !read && was_late(place))
-		return 0; /* its wait has been counted */
+	if (ahead && !waited)
+		tell(ITME_RECORD_EVENT_USE, place, lead_ns);
 	if (granule)
 		__sync_fetch_and_add(&granule->fault_count, 1);
 	if (ahead && !waited && !read)

@@ -160,7 +160,8 @@ std::optional<Position> Follower::see_granule(const Event &event)
 	const auto time_ns = event.time_ns - (waited ? static_cast<std::uint64_t>(event.value) : 0);
 
 	notice_reader(event);
-	if (!waited && step && landmarks_.mark_of(*step) == event.granule)
+	if (event.kind == Event::Kind::touch && step &&
+	    landmarks_.mark_of(*step) == event.granule)
 		watches_[*step] = {.set = false, .touched = true};
 	if (!step || (last_ && time_ns < last_->time_ns))
 		return std::nullopt;
@@ -183,6 +184,7 @@ std::optional<Position> Follower::see(const Event &event)
 	switch (event.kind) {
 	case Event::Kind::touch:
 	case Event::Kind::stall:
+	case Event::Kind::use:
 		return event.region == region_ ? see_granule(event) : std::nullopt;
 	case Event::Kind::pass_begin:
 		return begin_pass(event);

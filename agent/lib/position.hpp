@@ -41,13 +41,14 @@ struct Event {
 		stall,      // a thread has waited for a granule
 		pass_begin, // the runtime's step function was entered; value: tokens, or 0
 		pass_end,   // it has returned; value: what it returned
+		use,        // first access to what was fetched ahead; value: ready for so many ns
 		exec,       // a process that had uprobes or stalls executes another program
 		exit,       // or has ended
 	};
 	Kind kind = Kind::touch;
 	std::uint32_t pid = 0, tid = 0;
 	std::uint64_t time_ns = 0;
-	RegionId region; // of touch and stall
+	RegionId region; // of touch, stall and use
 	std::uint64_t granule = 0;
 	std::int64_t value = 0;
 };

@@ -24,6 +24,7 @@ static_assert(static_cast<int>(Event::Kind::touch) + 1 == ITME_RECORD_EVENT_TOUC
 static_assert(static_cast<int>(Event::Kind::stall) + 1 == ITME_RECORD_EVENT_STALL);
 static_assert(static_cast<int>(Event::Kind::pass_begin) + 1 == ITME_RECORD_EVENT_PASS_BEGIN);
 static_assert(static_cast<int>(Event::Kind::pass_end) + 1 == ITME_RECORD_EVENT_PASS_END);
+static_assert(static_cast<int>(Event::Kind::use) + 1 == ITME_RECORD_EVENT_USE);
 
 struct FreeBtf {
 	void operator()(btf *types) const { btf__free(types); }
@@ -122,7 +123,7 @@ int take_event(void *context, void *data, std::size_t size)
 	const auto &record = *static_cast<const itme_record_event *>(data);
 
 	if (size < sizeof(record) || record.kind < ITME_RECORD_EVENT_TOUCH ||
-	    record.kind > ITME_RECORD_EVENT_PASS_END)
+	    record.kind > ITME_RECORD_EVENT_USE)
 		return 0;
 	sink(Event{
 		.kind = static_cast<Event::Kind>(record.kind - 1),
