@@ -20,6 +20,8 @@ constexpr std::uint64_t active_ns = 60 * second_ns; // since its last sign of li
 constexpr std::uint64_t least_patience_ns = second_ns / 1000;
 constexpr std::uint64_t most_patience_ns = second_ns / 10;
 constexpr std::uint64_t passes_to_trust = 2;
+// Between plans that only other measurements are the reason for: longer each time.
+constexpr std::uint64_t least_pause_ns = 2 * second_ns, most_pause_ns = 300 * second_ns;
 // So much another rate, or time of a pass, is worth another plan.
 constexpr double other_rate = 1.25, other_compute = 1.2;
 
@@ -89,7 +91,10 @@ struct Conductor::State {
 		Room room;
 		StoreRate rate;
 		Link planned_with;
-		bool stale = true; // plan anew
+		bool stale = true; // plan anew: there are others, or other budgets
+		// Measured figures have changed: plan anew, but not time and again.
+		bool outdated = false;
+		std::uint64_t update_ns = 0, pause_ns = least_pause_ns; // from when on; and then
 		bool window_in_cxl = false;
 	};
 	using Regions = std::vector<RegionState *>;
@@ -289,7 +294,7 @@ void Conductor::State::adopt(const InstanceState &instance, const Plan &plan,
 			stream.plan.hints.clear();
 			stream.executor =
 				Executor{std::move(order), static_cast<std::uint32_t>(slots),
-					 stream.executor.counts()};
+					 stream.executor};
 			stream.meter.restart();
 			stream.judge.planned();
 		}
@@ -308,7 +313,9 @@ void Conductor::State::leave(RegionState &region)
 	region.set.want_nothing();
 	region.set.unpin(region.fd);
 	for (auto &stream : region.streams) {
-		stream.executor = Executor{{}, 1, stream.executor.counts()};
+		stream.executor.end();
+		give(region, stream, false, 0); // takes its hints back
+		stream.executor = Executor{{}, 1, stream.executor};
 		stream.streamed_bytes = 0;
 		stream.plan = {};
 		stream.meter.restart();
@@ -323,7 +330,8 @@ void Conductor::State::plan(const std::string &name, std::uint64_t now_ns)
 
 	if (instance.room.granule_bytes == 0)
 		return; // not seen yet
-	instance.stale = false;
+	instance.stale = instance.outdated = false;
+	instance.update_ns = now_ns + instance.pause_ns;
 	for (auto *region : of(name)) {
 		region->active = region->lives(now_ns);
 		if (!region->refused())
@@ -402,9 +410,16 @@ void Conductor::State::give(RegionState &region, StreamState &stream, bool windo
 
 void Conductor::carry_out(std::uint64_t now_ns)
 {
-	for (auto &[name, instance] : state_->instances)
+	for (auto &[name, instance] : state_->instances) {
+		const bool update = instance.outdated && now_ns >= instance.update_ns;
+
 		if (instance.stale)
+			instance.pause_ns = least_pause_ns;
+		else if (update)
+			instance.pause_ns = std::min(2 * instance.pause_ns, most_pause_ns);
+		if (instance.stale || update)
 			state_->plan(name, now_ns);
+	}
 	for (auto &[id, region] : state_->regions)
 		for (auto &stream : region.streams)
 			if (region.planned)
@@ -440,8 +455,7 @@ void Conductor::State::look(RegionState &region, std::uint64_t now_ns)
 		if (!differs(seconds, stream.compute_s, other_compute))
 			continue;
 		stream.compute_s = seconds;
-		if (region.planned && !region.fits)
-			instance.stale = true;
+		instance.outdated = instance.outdated || (region.planned && !region.fits);
 	}
 }
 
@@ -477,9 +491,9 @@ void Conductor::sample(std::uint64_t now_ns, const std::vector<Instance> &all, c
 		}
 		instance.rate.add(now_ns, bytes, fills, room.granule_bytes);
 		if (const auto link = instance.rate.link())
-			instance.stale = instance.stale ||
-					 differs(link->bytes_per_s,
-						 instance.planned_with.bytes_per_s, other_rate);
+			instance.outdated = instance.outdated ||
+					    differs(link->bytes_per_s,
+						    instance.planned_with.bytes_per_s, other_rate);
 	}
 	std::erase_if(state_->instances, [&](const auto &entry) {
 		return std::ranges::find(all, entry.first, &Instance::name) == all.end();

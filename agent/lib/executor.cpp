@@ -15,13 +15,30 @@ constexpr std::uint32_t two_in_use = 4; // slots, from which on two may be in us
 
 } // namespace
 
-Executor::Executor(std::vector<Streamed> order, std::uint32_t slots, ExecutorCounts counts)
-    : order_(std::move(order)), by_granule_(order_.size()), slots_(std::max(slots, 1U)),
-      counts_(counts)
+Executor::Executor(std::vector<Streamed> order, std::uint32_t slots)
+    : order_(std::move(order)), by_granule_(order_.size()), slots_(std::max(slots, 1U))
 {
 	std::iota(by_granule_.begin(), by_granule_.end(), 0U);
 	std::ranges::stable_sort(by_granule_, {},
 				 [&](std::uint32_t i) { return order_[i].granule; });
+}
+
+Executor::Executor(std::vector<Streamed> order, std::uint32_t slots, const Executor &before)
+    : Executor(std::move(order), slots)
+{
+	counts_ = before.counts_;
+	if (!before.follows_ || order_.empty())
+		return;
+	follows_ = true;
+	history_ = before.history_;
+	guess_ = next_ = cursor_ = first_of(before.at(before.cursor_).step);
+}
+
+// The first visit of this step, or of a later one; the number of visits where there is none.
+std::uint64_t Executor::first_of(std::uint32_t step) const
+{
+	return static_cast<std::uint64_t>(
+		std::ranges::lower_bound(order_, step, {}, &Streamed::step) - order_.begin());
 }
 
 // The slots but those in use. With several threads the run is at two granules at
@@ -136,8 +153,7 @@ void Executor::reach(std::uint32_t step, bool certain)
 	if (order_.empty())
 		return;
 	const std::uint64_t count = order_.size();
-	const auto index = static_cast<std::uint64_t>(
-		std::ranges::lower_bound(order_, step, {}, &Streamed::step) - order_.begin());
+	const auto index = first_of(step);
 	const auto in_pass = cursor_ % count;
 	// A cursor at the end of a pass stands at the beginning of the next as well.
 	const auto forward = (index + count - in_pass) % count;

@@ -45,9 +45,11 @@ struct ExecutorCounts {
 
 class Executor {
 public:
-	// Slots: granules of the window that this stream has, at least 1. Counts: of the
-	// executor before this one.
-	Executor(std::vector<Streamed> order, std::uint32_t slots, ExecutorCounts counts = {});
+	// Slots: granules of the window that this stream has, at least 1.
+	Executor(std::vector<Streamed> order, std::uint32_t slots);
+	// In the place of another one, for another plan of the same program: goes on counting,
+	// and from where that one is. What that one has fetched is not dropped.
+	Executor(std::vector<Streamed> order, std::uint32_t slots, const Executor &before);
 
 	// An access to a granule of the region: waited for, or the first use.
 	void see(const Event &event);
@@ -79,6 +81,7 @@ private:
 	{
 		return order_[visit % order_.size()];
 	}
+	[[nodiscard]] std::uint64_t first_of(std::uint32_t step) const;
 	void move_to(std::uint64_t cursor);
 	void note(bool hit);
 	void lose();

@@ -233,6 +233,25 @@ TEST(Executor, AnEndedRunTakesItsHintsBack)
 	EXPECT_TRUE(executor.take().empty());
 }
 
+TEST(Executor, AnotherPlanGoesOnFromThere)
+{
+	Executor before{order(32), 6};
+	Memory memory;
+
+	before.reach(0, true);
+	memory.carry_out(before);
+	for (std::uint32_t i = 0; i < 9; i++)
+		memory.access(before, 2 * i);
+	Executor after{order(32), 4, before};
+	EXPECT_TRUE(after.follows());
+	memory.carry_out(after);
+	memory.misses = 0;
+	for (std::uint32_t i = 9; i < 64; i++)
+		memory.access(after, 2 * (i % 32));
+	EXPECT_EQ(memory.misses, 0U);
+	EXPECT_EQ(after.counts().seen, 64U);
+}
+
 TEST(Executor, NothingIsStreamed)
 {
 	Executor executor{{}, 5};
