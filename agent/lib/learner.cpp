@@ -207,12 +207,12 @@ void Learner::look()
 	state_ = State::learned;
 	version_++;
 	round_.assign(1, Round{order_.granules, static_cast<std::uint32_t>(granules_.size())});
+	// Where it is now: after a whole pass, as a granule may stand in several places.
 	expected_ = 0;
-	for (std::size_t i = accesses_.size(); i-- > 0;)
-		if (const auto place = round_[0].nearest(accesses_[i].granule, 0)) {
+	const auto last = std::min(accesses_.size(), order_.granules.size());
+	for (const auto &access : std::span{accesses_}.last(last))
+		if (const auto place = round_[0].nearest(access.granule, expected_))
 			expected_ = (place->position + 1) % round_[0].length();
-			break;
-		}
 	evidence_count_ = 0;
 	accesses_ = {};
 	unwatched_ = {};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/observer.hpp"
 
+#include "lib/clock.hpp"
 #include "lib/derive.hpp"
 #include "lib/device.hpp"
 #include "lib/model.hpp"
@@ -94,7 +95,13 @@ bool Observer::follow(const Instance &instance, const Region &region, const Path
 		return false;
 	const auto &schedule = *answer;
 	if (!schedule) {
-		unfollowed_[key] = schedule.error().text;
+		const auto &why = schedule.error();
+		const bool may_learn = options_.schedule && why.code == Exit::unsupported;
+		const auto done = may_learn ? learn(instance, region, mount, why.text)
+					    : Result<void>{std::unexpected(why)};
+
+		if (!done)
+			unfollowed_[key] = done.error().text;
 		return true;
 	}
 	// A model in several files declares several regions: this is the one of that size.
@@ -109,13 +116,63 @@ bool Observer::follow(const Instance &instance, const Region &region, const Path
 		unfollowed_[key] = id.error().text;
 		return true;
 	}
-	Followed followed{instance.name, region.name, mount, {}};
+	Followed followed{.instance = instance.name, .region = region.name, .mount = mount};
 	const auto granule = number(instance.attributes, "granule_bytes").value_or(0);
 	for (std::uint32_t i = 0; granule > 0 && i < schedule->streams.size(); i++)
 		if (auto landmarks = Landmarks::make(*schedule, i, declared, granule))
 			followed.landmarks.push_back(std::move(*landmarks));
 	followed_.insert_or_assign(*id, std::move(followed));
 	return true;
+}
+
+// What is no model may have an order all the same.
+Result<void> Observer::learn(const Instance &instance, const Region &region, const Path &mount,
+			     const std::string &why)
+{
+	const auto id = tracker_->learn(mount / region.name);
+
+	if (!id)
+		return fail(why + "; nor can its order be learned: " + id.error().text);
+	followed_.insert_or_assign(
+		*id,
+		Followed{.instance = instance.name,
+			 .region = region.name,
+			 .mount = mount,
+			 .granule_bytes = number(instance.attributes, "granule_bytes").value_or(0),
+			 .undeclared = why});
+	return {};
+}
+
+// Orders that were learned by now, or that no longer hold.
+void Observer::follow_learned()
+{
+	for (auto &[id, followed] : followed_) {
+		const auto order = learned(id);
+		if (!order)
+			continue;
+		const auto key = followed.instance + "/" + followed.region;
+		const auto version = order->schedule != nullptr ? order->version : 0;
+
+		if (version != followed.learned) {
+			followed.learned = version;
+			followed.landmarks.clear();
+			if (version != 0)
+				if (auto landmarks = Landmarks::make(*order->schedule, 0, 0,
+								     followed.granule_bytes))
+					followed.landmarks.push_back(std::move(*landmarks));
+		}
+		if (version != 0)
+			unfollowed_.erase(key);
+		else if (order->state == Learner::State::given_up)
+			unfollowed_[key] = followed.undeclared + "; " + order->words;
+		else
+			unfollowed_[key] = followed.undeclared + "; its order is being learned";
+	}
+}
+
+std::optional<LearnedOrder> Observer::learned(RegionId region) const
+{
+	return tracker_ ? tracker_->learned(region) : std::nullopt;
 }
 
 void Observer::follow_new(const std::vector<Instance> &instances)
@@ -159,7 +216,10 @@ std::vector<Place> Observer::places() const
 			for (const auto &landmarks : followed->second.landmarks)
 				if (landmarks.stream() == position.stream)
 					steps = landmarks.steps();
-		places.push_back({std::move(position), steps});
+		Place place{.at = std::move(position), .steps = steps};
+		if (const auto order = learned(place.at.region))
+			place.order = order->words;
+		places.push_back(std::move(place));
 	}
 	return places;
 }
@@ -220,6 +280,9 @@ void Observer::drain()
 			if (tracker_)
 				tracker_->see(event, [](const Position &) {});
 		});
+	if (tracker_)
+		tracker_->keep_up(monotonic_ns());
+	follow_learned();
 }
 
 Result<std::vector<LayerStalls>> Observer::layers()
