@@ -129,8 +129,9 @@ bool Observer::follow(const Instance &instance, const Region &region, const Path
 Result<void> Observer::learn(const Instance &instance, const Region &region, const Path &mount,
 			     const std::string &why)
 {
+	if (!tracker_)
+		return {};
 	const auto id = tracker_->learn(mount / region.name);
-
 	if (!id)
 		return fail(why + "; nor can its order be learned: " + id.error().text);
 	followed_.insert_or_assign(

@@ -33,7 +33,7 @@ struct Tracker::State {
 				   std::uint32_t declared);
 	static void watch(Followed &region, std::span<const GranuleRange> ranges);
 	static void watch(Followed &region);
-	static void keep_up(Followed &region, std::uint64_t now_ns);
+	static void keep_up(Followed &region, Learning &learning, std::uint64_t now_ns);
 };
 
 Tracker::Tracker() : state_(std::make_unique<State>()) {}
@@ -144,9 +144,8 @@ Result<RegionId> Tracker::learn(const Path &region_file)
 	return state_->regions.back().id;
 }
 
-void Tracker::State::keep_up(Followed &region, std::uint64_t now_ns)
+void Tracker::State::keep_up(Followed &region, Learning &learning, std::uint64_t now_ns)
 {
-	auto &learning = *region.learning;
 	auto &learner = learning.learner;
 	const bool learned = learner.state() == Learner::State::learned;
 
@@ -177,7 +176,7 @@ void Tracker::keep_up(std::uint64_t now_ns)
 {
 	for (auto &region : state_->regions)
 		if (region.learning)
-			State::keep_up(region, now_ns);
+			State::keep_up(region, *region.learning, now_ns);
 }
 
 std::optional<LearnedOrder> Tracker::learned(RegionId region) const
@@ -249,8 +248,8 @@ std::vector<Position> Tracker::positions() const
 
 	for (const auto &followed : state_->regions)
 		for (const auto &follower : followed.followers)
-			if (follower.last())
-				positions.push_back(*follower.last());
+			if (const auto &last = follower.last())
+				positions.push_back(*last);
 	return positions;
 }
 

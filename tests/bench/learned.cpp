@@ -119,6 +119,7 @@ Result<bench::Json> learn(const Options &options, Probe &probe, const char *name
 	int status = 0;
 	const auto begin_ns = monotonic_ns();
 	uint64_t learned_ns = 0;
+	const auto known = [&] { return tracker.learned(*id).value_or(LearnedOrder{}); };
 	const auto take = [&] {
 		const auto seen =
 			probe.events(std::chrono::milliseconds(1), [&](const Event &event) {
@@ -127,7 +128,7 @@ Result<bench::Json> learn(const Options &options, Probe &probe, const char *name
 			});
 
 		tracker.keep_up(monotonic_ns());
-		if (learned_ns == 0 && tracker.learned(*id)->schedule != nullptr)
+		if (learned_ns == 0 && known().schedule != nullptr)
 			learned_ns = monotonic_ns() - begin_ns;
 		return seen.has_value();
 	};
@@ -139,16 +140,17 @@ Result<bench::Json> learn(const Options &options, Probe &probe, const char *name
 	if (!taken || status != 0)
 		return fail(std::string{name} + ": the region could not be read and observed");
 
-	const auto known = *tracker.learned(*id);
+	const auto learned = known();
 	const auto &truth = program->passes[0];
-	const auto order = known.schedule != nullptr ? granules_of(*known.schedule, granule_bytes)
-						     : std::vector<uint32_t>{};
+	const auto order = learned.schedule != nullptr
+				   ? granules_of(*learned.schedule, granule_bytes)
+				   : std::vector<uint32_t>{};
 	return bench::Json{
-		{"program", name},        {"equal", is_same_cycle(order, truth)},
-		{"words", known.words},   {"confidence", known.confidence},
-		{"passes", known.passes}, {"seconds", 1e-9 * static_cast<double>(learned_ns)},
-		{"touches", touches},     {"truth", truth},
-		{"learned", order},       {"degradations", tracker.degradations()}};
+		{"program", name},          {"equal", is_same_cycle(order, truth)},
+		{"words", learned.words},   {"confidence", learned.confidence},
+		{"passes", learned.passes}, {"seconds", 1e-9 * static_cast<double>(learned_ns)},
+		{"touches", touches},       {"truth", truth},
+		{"learned", order},         {"degradations", tracker.degradations()}};
 }
 
 Result<bench::Json> measure(const Options &options)
