@@ -58,6 +58,9 @@ void Observer::attach(bool wanted, std::uint64_t now_ns)
 	if (!wanted || !options_.probe) {
 		tracker_.reset();
 		probe_.reset();
+		if (options_.conductor != nullptr)
+			for (const auto &[id, followed] : followed_)
+				options_.conductor->let_go(id);
 		followed_.clear();
 		tried_.clear();
 		unfollowed_.clear();
@@ -122,6 +125,19 @@ bool Observer::follow(const Instance &instance, const Region &region, const Path
 		if (auto landmarks = Landmarks::make(*schedule, i, declared, granule))
 			followed.landmarks.push_back(std::move(*landmarks));
 	followed_.insert_or_assign(*id, std::move(followed));
+	if (options_.conductor != nullptr) {
+		auto taken = options_.conductor->take_up({.id = *id,
+							  .instance = instance.name,
+							  .region = region.name,
+							  .file = mount / region.name,
+							  .granule_bytes = granule,
+							  .bytes = bytes,
+							  .schedule = *schedule,
+							  .declared = declared,
+							  .origin = "declared"});
+		if (!taken)
+			unfollowed_[key] = "its plan is not carried out: " + taken.error().text;
+	}
 	return true;
 }
 
@@ -157,18 +173,40 @@ void Observer::follow_learned()
 		if (version != followed.learned) {
 			followed.learned = version;
 			followed.landmarks.clear();
-			if (version != 0)
-				if (auto landmarks = Landmarks::make(*order->schedule, 0, 0,
-								     followed.granule_bytes))
-					followed.landmarks.push_back(std::move(*landmarks));
-		}
-		if (version != 0)
 			unfollowed_.erase(key);
-		else if (order->state == Learner::State::given_up)
-			unfollowed_[key] = followed.undeclared + "; " + order->words;
-		else
-			unfollowed_[key] = followed.undeclared + "; its order is being learned";
+			if (version == 0 && options_.conductor != nullptr)
+				options_.conductor->let_go(id);
+			else if (const auto done = take_up(id, followed, *order); !done)
+				unfollowed_[key] = done.error().text;
+		}
+		if (version == 0)
+			unfollowed_[key] = followed.undeclared + "; " +
+					   (order->state == Learner::State::given_up
+						    ? order->words
+						    : "its order is being learned");
 	}
+}
+
+Result<void> Observer::take_up(RegionId id, Followed &followed, const LearnedOrder &order)
+{
+	if (order.schedule == nullptr)
+		return {};
+	auto landmarks = Landmarks::make(*order.schedule, 0, 0, followed.granule_bytes);
+	if (!landmarks)
+		return std::unexpected(landmarks.error());
+	followed.landmarks.push_back(std::move(*landmarks));
+	if (options_.conductor == nullptr)
+		return {};
+	const auto taken = options_.conductor->take_up({.id = id,
+							.instance = followed.instance,
+							.region = followed.region,
+							.file = followed.mount / followed.region,
+							.granule_bytes = followed.granule_bytes,
+							.bytes = order.schedule->regions[0].bytes,
+							.schedule = *order.schedule,
+							.declared = 0,
+							.origin = order.words});
+	return taken ? Result<void>{} : fail("its plan is not carried out: " + taken.error().text);
 }
 
 std::optional<LearnedOrder> Observer::learned(RegionId region) const
@@ -199,6 +237,8 @@ void Observer::follow_new(const std::vector<Instance> &instances)
 			return false;
 		tracker_->forget(entry.first);
 		heat_.forget(entry.first);
+		if (options_.conductor != nullptr)
+			options_.conductor->let_go(entry.first);
 		return true;
 	});
 }
@@ -278,8 +318,15 @@ void Observer::drain()
 	// What cannot be read now is told by the count of dropped events.
 	[[maybe_unused]] const auto taken =
 		probe_->events(std::chrono::milliseconds{0}, [this](const Event &event) {
+			auto *conductor = options_.conductor;
+
+			if (conductor != nullptr)
+				conductor->see(event);
 			if (tracker_)
-				tracker_->see(event, [](const Position &) {});
+				tracker_->see(event, [conductor](const Position &position) {
+					if (conductor != nullptr)
+						conductor->reach(position);
+				});
 		});
 	if (tracker_)
 		tracker_->keep_up(monotonic_ns());
@@ -340,6 +387,8 @@ void Observer::let_go(const Path &mount)
 			return false;
 		if (tracker_)
 			tracker_->forget(entry.first);
+		if (options_.conductor != nullptr)
+			options_.conductor->let_go(entry.first);
 		tried_.erase(entry.second.instance + "/" + entry.second.region);
 		return true;
 	});

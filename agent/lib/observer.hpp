@@ -3,6 +3,7 @@
 // runs: the counters of sysfs, and what the BPF programs add to them.
 #pragma once
 
+#include "lib/conductor.hpp"
 #include "lib/heat.hpp"
 #include "lib/instances.hpp"
 #include "lib/position.hpp"
@@ -48,6 +49,9 @@ struct ObserverOptions {
 	Path root = "/";
 	bool probe = true;
 	bool positions = true;
+	// Who carries out plans, if anybody: told of regions of known order, of events and
+	// of positions. It must live as long as the observer.
+	Conductor *conductor = nullptr;
 	// A region's schedule; nothing: to be asked for again at the next sample. Without
 	// this function it is that of the model's header. Where it fails with
 	// Exit::unsupported the order is learned; without this function it never is.
@@ -97,6 +101,8 @@ private:
 	[[nodiscard]] Result<void> learn(const Instance &instance, const Region &region,
 					 const Path &mount, const std::string &why);
 	void follow_learned();
+	[[nodiscard]] Result<void> take_up(RegionId id, Followed &followed,
+					   const LearnedOrder &order);
 	void read_mounts_of();
 	[[nodiscard]] std::vector<Place> places() const;
 
