@@ -166,7 +166,7 @@ $(bench_bins): build/%: build/%.o $(replay_libs)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
 
 # Those that are agents themselves.
-bench_agents := $(addprefix build/tests/bench/,stall_truth fault_attached observe)
+bench_agents := $(addprefix build/tests/bench/,stall_truth fault_attached observe learned)
 $(bench_agents): $(lib_objs)
 $(bench_agents): bench_libs := $(agent_libs)
 
@@ -225,7 +225,7 @@ fuzz: ## fuzz each parser for FUZZ_SECONDS (600)
 # ----------------------------------------------------------------------
 # Proof, show, and use.
 
-kselftest: build/tests/telemetry-tests ## the kernel tests, built; scripts/vm runs them
+kselftest: build/tests/telemetry-tests build/tests/bench/learned build/replay ## the kernel tests, built; scripts/vm runs them
 	$(Q)+$(MAKE) -C tests/kselftest O=$(CURDIR)/build/kselftest
 
 check: ## everything that proves it works, the guest included

@@ -125,6 +125,8 @@ void add_place(std::vector<std::string> &lines, const Json &place)
 			       static_cast<unsigned long long>(number_of(place, "positions")),
 			       clip(printable(text_of(place, "step")), 24).c_str(),
 			       pass_ns > 0 ? format_duration(pass_ns).c_str() : "-"));
+	if (const auto order = text_of(place, "order"); order.starts_with("learned"))
+		lines.push_back("  its order is " + printable(order));
 	lines.push_back("  " + split(shares));
 	lines.push_back(format("  compute(.) %s  miss(M) %s  late(L) %s  copy(C) %s",
 			       percent(real_of(shares, "compute")).c_str(),

@@ -19,7 +19,7 @@ struct AttachConfig {
 	std::string name; // never empty: else that of the store
 	std::optional<std::uint32_t> mode = {};
 	std::string owner, group;      // names or numbers; "": root
-	std::string schedule = "auto"; // of the model's header; "none"; or a schedule file
+	std::string schedule = "auto"; // of the model's header, or learned; "none"; or a file
 };
 
 struct MountConfig {

@@ -463,21 +463,23 @@ std::optional<Result<Schedule>> Daemon::schedule_of(const std::string &region, c
 		return entry->second;
 	const auto file = wanted == "auto" ? store : Path{wanted};
 	const auto generation = generation_;
-	workers_.start({"--schedule", file.string()},
-		       [this, store, generation](int status, const std::string &output) {
-			       if (generation != generation_)
-				       return;
-			       auto schedule =
-				       status == 0 ? parse_schedule(output) : Parsed<Schedule>{};
-			       if (status != 0)
-				       schedules_[store] = Result<Schedule>{fail(output)};
-			       else if (!schedule)
-				       schedules_[store] =
-					       Result<Schedule>{fail(schedule.error().text())};
-			       else
-				       schedules_[store] = Result<Schedule>{std::move(*schedule)};
-			       next_sample_ns_ = 0; // it was waited for
-		       });
+	workers_.start({"--schedule", file.string()}, [this, store, generation,
+						       wanted](int status,
+							       const std::string &output) {
+		if (generation != generation_)
+			return;
+		auto schedule = status == 0 ? parse_schedule(output) : Parsed<Schedule>{};
+		// What is no model may be learned; a declared file that is
+		// wrong is to be seen to.
+		if (status != 0)
+			schedules_[store] = Result<Schedule>{
+				fail(output, wanted == "auto" ? Exit::unsupported : Exit::failed)};
+		else if (!schedule)
+			schedules_[store] = Result<Schedule>{fail(schedule.error().text())};
+		else
+			schedules_[store] = Result<Schedule>{std::move(*schedule)};
+		next_sample_ns_ = 0; // it was waited for
+	});
 	return std::nullopt;
 }
 

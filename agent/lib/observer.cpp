@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/observer.hpp"
 
+#include "lib/clock.hpp"
 #include "lib/derive.hpp"
 #include "lib/device.hpp"
 #include "lib/model.hpp"
@@ -97,7 +98,13 @@ bool Observer::follow(const Instance &instance, const Region &region, const Path
 		return false;
 	const auto &schedule = *answer;
 	if (!schedule) {
-		unfollowed_[key] = schedule.error().text;
+		const auto &why = schedule.error();
+		const bool may_learn = options_.schedule && why.code == Exit::unsupported;
+		const auto done = may_learn ? learn(instance, region, mount, why.text)
+					    : Result<void>{std::unexpected(why)};
+
+		if (!done)
+			unfollowed_[key] = done.error().text;
 		return true;
 	}
 	// A model in several files declares several regions: this is the one of that size.
@@ -112,7 +119,7 @@ bool Observer::follow(const Instance &instance, const Region &region, const Path
 		unfollowed_[key] = id.error().text;
 		return true;
 	}
-	Followed followed{instance.name, region.name, mount, {}};
+	Followed followed{.instance = instance.name, .region = region.name, .mount = mount};
 	const auto granule = number(instance.attributes, "granule_bytes").value_or(0);
 	for (std::uint32_t i = 0; granule > 0 && i < schedule->streams.size(); i++)
 		if (auto landmarks = Landmarks::make(*schedule, i, declared, granule))
@@ -132,6 +139,79 @@ bool Observer::follow(const Instance &instance, const Region &region, const Path
 			unfollowed_[key] = "its plan is not carried out: " + taken.error().text;
 	}
 	return true;
+}
+
+// What is no model may have an order all the same.
+Result<void> Observer::learn(const Instance &instance, const Region &region, const Path &mount,
+			     const std::string &why)
+{
+	if (!tracker_)
+		return {};
+	const auto id = tracker_->learn(mount / region.name);
+	if (!id)
+		return fail(why + "; nor can its order be learned: " + id.error().text);
+	followed_.insert_or_assign(
+		*id,
+		Followed{.instance = instance.name,
+			 .region = region.name,
+			 .mount = mount,
+			 .granule_bytes = number(instance.attributes, "granule_bytes").value_or(0),
+			 .undeclared = why});
+	return {};
+}
+
+// Orders that were learned by now, or that no longer hold.
+void Observer::follow_learned()
+{
+	for (auto &[id, followed] : followed_) {
+		const auto order = learned(id);
+		if (!order)
+			continue;
+		const auto key = followed.instance + "/" + followed.region;
+		const auto version = order->schedule != nullptr ? order->version : 0;
+
+		if (version != followed.learned) {
+			followed.learned = version;
+			followed.landmarks.clear();
+			unfollowed_.erase(key);
+			if (version == 0 && options_.conductor != nullptr)
+				options_.conductor->let_go(id);
+			else if (const auto done = take_up(id, followed, *order); !done)
+				unfollowed_[key] = done.error().text;
+		}
+		if (version == 0)
+			unfollowed_[key] = followed.undeclared + "; " +
+					   (order->state == Learner::State::given_up
+						    ? order->words
+						    : "its order is being learned");
+	}
+}
+
+Result<void> Observer::take_up(RegionId id, Followed &followed, const LearnedOrder &order)
+{
+	if (order.schedule == nullptr)
+		return {};
+	auto landmarks = Landmarks::make(*order.schedule, 0, 0, followed.granule_bytes);
+	if (!landmarks)
+		return std::unexpected(landmarks.error());
+	followed.landmarks.push_back(std::move(*landmarks));
+	if (options_.conductor == nullptr)
+		return {};
+	const auto taken = options_.conductor->take_up({.id = id,
+							.instance = followed.instance,
+							.region = followed.region,
+							.file = followed.mount / followed.region,
+							.granule_bytes = followed.granule_bytes,
+							.bytes = order.schedule->regions[0].bytes,
+							.schedule = *order.schedule,
+							.declared = 0,
+							.origin = order.words});
+	return taken ? Result<void>{} : fail("its plan is not carried out: " + taken.error().text);
+}
+
+std::optional<LearnedOrder> Observer::learned(RegionId region) const
+{
+	return tracker_ ? tracker_->learned(region) : std::nullopt;
 }
 
 void Observer::follow_new(const std::vector<Instance> &instances)
@@ -177,7 +257,10 @@ std::vector<Place> Observer::places() const
 			for (const auto &landmarks : followed->second.landmarks)
 				if (landmarks.stream() == position.stream)
 					steps = landmarks.steps();
-		places.push_back({std::move(position), steps});
+		Place place{.at = std::move(position), .steps = steps};
+		if (const auto order = learned(place.at.region))
+			place.order = order->words;
+		places.push_back(std::move(place));
 	}
 	return places;
 }
@@ -245,6 +328,9 @@ void Observer::drain()
 						conductor->reach(position);
 				});
 		});
+	if (tracker_)
+		tracker_->keep_up(monotonic_ns());
+	follow_learned();
 }
 
 Result<std::vector<LayerStalls>> Observer::layers()

@@ -26,7 +26,8 @@ namespace itme {
 // A position, and of how many.
 struct Place {
 	Position at;
-	std::uint32_t steps = 0; // of the program; 0 where that is not known
+	std::uint32_t steps = 0;        // of the program; 0 where that is not known
+	std::string order = "declared"; // or "learned (97 % sure, 3 passes)"
 };
 
 // Everything at one moment.
@@ -52,7 +53,8 @@ struct ObserverOptions {
 	// of positions. It must live as long as the observer.
 	Conductor *conductor = nullptr;
 	// A region's schedule; nothing: to be asked for again at the next sample. Without
-	// this function it is that of the model's header.
+	// this function it is that of the model's header. Where it fails with
+	// Exit::unsupported the order is learned; without this function it never is.
 	std::function<std::optional<Result<Schedule>>(const std::string &region, const Path &store)>
 		schedule = {};
 };
@@ -78,17 +80,29 @@ public:
 	void let_go(const Path &mount);
 	void take_up(const Path &mount); // or (empty) of all
 
+	// Of a region that declares no order; its schedule is there until the next drain().
+	[[nodiscard]] std::optional<LearnedOrder> learned(RegionId region) const;
+
 private:
 	struct Followed {
 		std::string instance, region;
 		Path mount;
-		std::vector<Landmarks> landmarks;
+		std::vector<Landmarks> landmarks = {};
+		std::uint64_t granule_bytes = 0;
+		std::uint64_t learned =
+			0; // version that the landmarks are of; 0: declared, or none
+		std::string undeclared = {}; // why the order is to be learned
 	};
 
 	void attach(bool wanted, std::uint64_t now_ns);
 	void follow_new(const std::vector<Instance> &instances);
 	// False: to be tried again.
 	bool follow(const Instance &instance, const Region &region, const Path &mount);
+	[[nodiscard]] Result<void> learn(const Instance &instance, const Region &region,
+					 const Path &mount, const std::string &why);
+	void follow_learned();
+	[[nodiscard]] Result<void> take_up(RegionId id, Followed &followed,
+					   const LearnedOrder &order);
 	void read_mounts_of();
 	[[nodiscard]] std::vector<Place> places() const;
 

@@ -5,23 +5,35 @@
 #include "lib/region_names.hpp"
 
 #include <algorithm>
-#include <cerrno>
+#include <span>
 #include <sys/stat.h>
 
 namespace itme {
 
 struct Tracker::State {
+	struct Learning {
+		Learner learner;
+		std::uint64_t version = 0; // that the schedule is of
+		std::optional<Schedule> schedule;
+		bool watches = false; // some are set for the learner
+	};
 	struct Followed {
 		RegionId id;
 		std::string file;
 		Fd region; // what the watches belong to
-		std::uint64_t granule_bytes = 0;
+		std::uint64_t bytes = 0, granule_bytes = 0;
 		std::vector<Follower> followers;
-		std::string problem; // with a watch
+		std::optional<Learning> learning; // where the order is not declared
+		std::string problem;              // with a watch
 	};
 	std::vector<Followed> regions;
 
+	static Result<Followed> open(const Path &file);
+	static Result<void> follow(Followed &region, const Schedule &schedule,
+				   std::uint32_t declared);
+	static void watch(Followed &region, std::span<const GranuleRange> ranges);
 	static void watch(Followed &region);
+	static void keep_up(Followed &region, Learning &learning, std::uint64_t now_ns);
 };
 
 Tracker::Tracker() : state_(std::make_unique<State>()) {}
@@ -29,53 +41,160 @@ Tracker::Tracker(Tracker &&) noexcept = default;
 Tracker &Tracker::operator=(Tracker &&) noexcept = default;
 Tracker::~Tracker() = default;
 
+Result<Tracker::State::Followed> Tracker::State::open(const Path &file)
+{
+	Followed followed;
+	auto region = open_path(file);
+	struct stat status{};
+
+	if (!region)
+		return fail(file.string() + ": " + errno_text(region.error()));
+	const auto info = read_info(*region);
+	if (!info || fstat(region->get(), &status) != 0)
+		return fail(file.string() + ": is not a region", Exit::unsupported);
+	followed.id = {kernel_dev(status.st_dev), status.st_ino};
+	followed.file = file.string();
+	followed.region = std::move(*region);
+	followed.bytes = static_cast<std::uint64_t>(status.st_size);
+	followed.granule_bytes = info->granule_bytes;
+	return followed;
+}
+
+// Ends at the region's end: the module refuses what lies behind it.
+void Tracker::State::watch(Followed &region, std::span<const GranuleRange> ranges)
+{
+	std::vector<Hint> hints;
+
+	if (ranges.empty())
+		return;
+	for (const auto &range : ranges) {
+		const auto offset = range.first * region.granule_bytes;
+
+		hints.push_back({.op = HintOp::watch,
+				 .offset = offset,
+				 .length = std::min(range.count * region.granule_bytes,
+						    region.bytes - offset)});
+	}
+	const auto done = carry_out(region.region, hints);
+	int err = done ? 0 : done.error();
+	for (std::size_t i = 0; done && i < done->size() && err == 0; i++)
+		err = (*done)[i].error;
+	if (err != 0)
+		region.problem = region.file + ": granules cannot be watched (" + errno_text(err) +
+				 "): positions are seen only where the run waits";
+}
+
 void Tracker::State::watch(Followed &region)
 {
-	for (auto &follower : region.followers) {
-		for (const auto granule : follower.wanted_watches()) {
-			const auto done =
-				carry_out(region.region, {.op = HintOp::watch,
-							  .offset = granule * region.granule_bytes,
-							  .length = 1});
-			const int err = done ? done->error : done.error();
-			if (err != 0 && err != EALREADY)
-				region.problem = region.file + ": granules cannot be watched (" +
-						 errno_text(err) +
-						 "): positions are seen only where the run waits";
-		}
+	std::vector<GranuleRange> ranges;
+
+	for (auto &follower : region.followers)
+		for (const auto granule : follower.wanted_watches())
+			ranges.push_back({granule, 1});
+	watch(region, ranges);
+}
+
+Result<void> Tracker::State::follow(Followed &region, const Schedule &schedule,
+				    std::uint32_t declared)
+{
+	for (std::uint32_t stream = 0; stream < schedule.streams.size(); stream++) {
+		auto landmarks = Landmarks::make(schedule, stream, declared, region.granule_bytes);
+		if (!landmarks)
+			return std::unexpected(landmarks.error());
+		region.followers.emplace_back(region.id, std::move(*landmarks));
 	}
+	return {};
 }
 
 Result<RegionId> Tracker::follow(const Path &region_file, const Schedule &schedule,
 				 std::uint32_t declared)
 {
-	State::Followed followed;
-	auto region = open_path(region_file);
-	struct stat status{};
+	auto followed = State::open(region_file);
 
-	if (!region)
-		return fail(region_file.string() + ": " + errno_text(region.error()));
-	const auto info = read_info(*region);
-	if (!info || fstat(region->get(), &status) != 0)
-		return fail(region_file.string() + ": is not a region", Exit::unsupported);
+	if (!followed)
+		return std::unexpected(followed.error());
 	if (declared >= schedule.regions.size() ||
-	    schedule.regions[declared].bytes != static_cast<std::uint64_t>(status.st_size))
-		return fail(region_file.string() + ": has " + std::to_string(status.st_size) +
+	    schedule.regions[declared].bytes != followed->bytes)
+		return fail(region_file.string() + ": has " + std::to_string(followed->bytes) +
 			    " bytes, which is not what the schedule is about");
-	followed.id = {kernel_dev(status.st_dev), status.st_ino};
-	followed.file = region_file.string();
-	followed.region = std::move(*region);
-	followed.granule_bytes = info->granule_bytes;
-	for (std::uint32_t stream = 0; stream < schedule.streams.size(); stream++) {
-		auto landmarks = Landmarks::make(schedule, stream, declared, info->granule_bytes);
-		if (!landmarks)
-			return std::unexpected(landmarks.error());
-		followed.followers.emplace_back(followed.id, std::move(*landmarks));
-	}
-	forget(followed.id);
-	State::watch(followed);
-	state_->regions.push_back(std::move(followed));
+	if (auto done = State::follow(*followed, schedule, declared); !done)
+		return std::unexpected(done.error());
+	forget(followed->id);
+	State::watch(*followed);
+	state_->regions.push_back(std::move(*followed));
 	return state_->regions.back().id;
+}
+
+Result<RegionId> Tracker::learn(const Path &region_file)
+{
+	auto followed = State::open(region_file);
+
+	if (!followed)
+		return std::unexpected(followed.error());
+	const auto granules =
+		(followed->bytes + followed->granule_bytes - 1) / followed->granule_bytes;
+	if (granules == 0 || granules > Learner::most_granules)
+		return fail(region_file.string() + ": has " + std::to_string(granules) +
+			    " granules, and an order is learned of at most " +
+			    std::to_string(Learner::most_granules) +
+			    ": mount with larger ones, or declare a schedule");
+	forget(followed->id);
+	followed->learning.emplace(Learner{followed->id, static_cast<std::uint32_t>(granules)});
+	state_->regions.push_back(std::move(*followed));
+	return state_->regions.back().id;
+}
+
+void Tracker::State::keep_up(Followed &region, Learning &learning, std::uint64_t now_ns)
+{
+	auto &learner = learning.learner;
+	const bool learned = learner.state() == Learner::State::learned;
+
+	if (learning.watches && learner.state() != Learner::State::learning) {
+		// Nothing of it is wanted any more: the granules would fault once each.
+		[[maybe_unused]] const auto done = carry_out(
+			region.region, {.op = HintOp::cancel, .offset = 0, .length = region.bytes});
+		learning.watches = false;
+	}
+	if (learning.schedule && (!learned || learner.version() != learning.version)) {
+		learning.schedule.reset();
+		region.followers.clear();
+	}
+	if (learned && !learning.schedule) {
+		learning.schedule = schedule_of(learner.order(), Path{region.file}.filename(),
+						region.bytes, region.granule_bytes);
+		learning.version = learner.version();
+		if (auto done = follow(region, *learning.schedule, 0); !done)
+			region.problem = region.file + ": " + done.error().text;
+		watch(region);
+	}
+	const auto ranges = learner.wanted_watches(now_ns);
+	learning.watches = learning.watches || !ranges.empty();
+	watch(region, ranges);
+}
+
+void Tracker::keep_up(std::uint64_t now_ns)
+{
+	for (auto &region : state_->regions)
+		if (region.learning)
+			State::keep_up(region, *region.learning, now_ns);
+}
+
+std::optional<LearnedOrder> Tracker::learned(RegionId region) const
+{
+	for (const auto &followed : state_->regions) {
+		if (followed.id != region || !followed.learning)
+			continue;
+		const auto &learning = *followed.learning;
+		const auto &learner = learning.learner;
+
+		return LearnedOrder{.state = learner.state(),
+				    .words = learner.words(),
+				    .confidence = learner.confidence(),
+				    .passes = learner.passes(),
+				    .version = learning.version,
+				    .schedule = learning.schedule ? &*learning.schedule : nullptr};
+	}
+	return std::nullopt;
 }
 
 void Tracker::forget(RegionId region)
@@ -86,6 +205,8 @@ void Tracker::forget(RegionId region)
 void Tracker::see(const Event &event, const Sink &sink)
 {
 	for (auto &region : state_->regions) {
+		if (region.learning)
+			region.learning->learner.see(event);
 		for (auto &follower : region.followers)
 			if (const auto position = follower.see(event))
 				sink(*position);
@@ -127,8 +248,8 @@ std::vector<Position> Tracker::positions() const
 
 	for (const auto &followed : state_->regions)
 		for (const auto &follower : followed.followers)
-			if (follower.last())
-				positions.push_back(*follower.last());
+			if (const auto &last = follower.last())
+				positions.push_back(*last);
 	return positions;
 }
 

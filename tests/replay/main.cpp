@@ -12,11 +12,18 @@
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <set>
 #include <sys/stat.h>
 
 namespace itme::replay {
 
 namespace {
+
+const std::map<std::string, Way> ways = {{"backward", Way::backward},
+					 {"strided", Way::strided},
+					 {"shuffled", Way::shuffled},
+					 {"part", Way::part},
+					 {"twice", Way::twice}};
 
 struct Options {
 	Path path, sums, trace;
@@ -88,6 +95,8 @@ Result<Program> program_of(const Options &options)
 	auto program = [&]() -> Result<Program> {
 		if (options.program == "dense")
 			return dense(bytes, options.item_bytes);
+		if (const auto way = ways.find(options.program); way != ways.end())
+			return arranged(way->second, bytes, options.item_bytes, options.seed);
 		if (options.program == "random")
 			return random(bytes, options.item_bytes, options.play.passes, options.seed);
 		const auto routing = routing_of(options);
@@ -173,8 +182,11 @@ void add_play(CLI::App *command, Options &options)
 
 	add_shape(command, options);
 	command->add_option("FILE", options.path, "a region, or any file")->required();
-	command->add_option("--program", options.program, "dense, random, or moe")
-		->check(CLI::IsMember{{"dense", "random", "moe"}});
+	std::set<std::string> programs{"dense", "random", "moe"};
+	for (const auto &[name, way] : ways)
+		programs.insert(name);
+	command->add_option("--program", options.program, "in which order it is read")
+		->check(CLI::IsMember{programs});
 	add_size(command, "--bytes", options.bytes, "read so much of the file; else all of it");
 	add_size(command, "--item", options.item_bytes, "needed as a whole; larger parts are cut");
 	command->add_option("--trace", options.trace,

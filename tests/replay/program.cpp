@@ -3,6 +3,7 @@
 
 #include "replay/random.hpp"
 
+#include <algorithm>
 #include <numeric>
 
 namespace itme::replay {
@@ -20,6 +21,56 @@ Result<std::vector<Item>> cut(uint64_t bytes, uint64_t item_bytes)
 	for (uint64_t offset = 0; offset < bytes; offset += item_bytes)
 		items.push_back({offset, std::min(item_bytes, bytes - offset)});
 	return items;
+}
+
+std::vector<uint32_t> numbers(size_t first, size_t end, size_t step = 1)
+{
+	std::vector<uint32_t> order;
+
+	for (size_t i = first; i < end; i += step)
+		order.push_back(static_cast<uint32_t>(i));
+	return order;
+}
+
+// So many of the layers, in random order; of the last one there may be less.
+std::vector<uint32_t> layers_of(size_t items, size_t one_in, uint64_t seed)
+{
+	constexpr size_t layer = 4;
+	auto layers = numbers(0, (items + layer - 1) / layer);
+	std::vector<uint32_t> order;
+	Random random{seed};
+
+	for (size_t i = layers.size(); i > 1; i--)
+		std::swap(layers[i - 1], layers[random.below(i)]);
+	layers.resize((layers.size() + one_in - 1) / one_in);
+	for (const uint32_t number : layers)
+		for (size_t i = number * layer; i < std::min(items, (number + 1) * layer); i++)
+			order.push_back(static_cast<uint32_t>(i));
+	return order;
+}
+
+std::vector<uint32_t> order_of(Way way, size_t items, uint64_t seed)
+{
+	const auto both = [](std::vector<uint32_t> first, const std::vector<uint32_t> &second) {
+		first.insert(first.end(), second.begin(), second.end());
+		return first;
+	};
+	auto order = numbers(0, items);
+
+	switch (way) {
+	case Way::backward:
+		std::ranges::reverse(order);
+		return order;
+	case Way::strided:
+		return both(numbers(0, items, 2), numbers(1, items, 2));
+	case Way::shuffled:
+		return layers_of(items, 1, seed);
+	case Way::part:
+		return layers_of(items, 3, seed);
+	case Way::twice:
+		break;
+	}
+	return both(order, numbers(items / 3, 2 * items / 3));
 }
 
 } // namespace
@@ -54,6 +105,16 @@ Result<Program> dense(uint64_t bytes, uint64_t item_bytes)
 
 	std::vector<uint32_t> order(items->size());
 	std::iota(order.begin(), order.end(), 0);
+	return Program{std::move(*items), {std::move(order)}};
+}
+
+Result<Program> arranged(Way way, uint64_t bytes, uint64_t item_bytes, uint64_t seed)
+{
+	auto items = cut(bytes, item_bytes);
+	if (!items)
+		return std::unexpected(items.error());
+
+	auto order = order_of(way, items->size(), seed);
 	return Program{std::move(*items), {std::move(order)}};
 }
 

@@ -37,6 +37,16 @@ struct Program {
 // Every item once a pass, in the order of the file: the weights of a dense model.
 [[nodiscard]] Result<Program> dense(uint64_t bytes, uint64_t item_bytes);
 
+// Orders other than that of the file, for what has to find them out.
+enum class Way {
+	backward,
+	strided,  // each second item, then the others
+	shuffled, // layers of four items, in random order
+	part,     // of such layers one in three, and no more
+	twice,    // all items, then the middle third again
+};
+[[nodiscard]] Result<Program> arranged(Way way, uint64_t bytes, uint64_t item_bytes, uint64_t seed);
+
 // As many items a pass as there are, each drawn at random.
 [[nodiscard]] Result<Program> random(uint64_t bytes, uint64_t item_bytes, size_t passes,
 				     uint64_t seed);

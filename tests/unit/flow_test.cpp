@@ -90,6 +90,7 @@ TEST(Flow, APassIsSplit)
 
 	EXPECT_EQ(number_of(place, "pass_ns"), 100'000'000); // ten a second
 	EXPECT_EQ(text_of(place, "region"), "m.gguf");
+	EXPECT_EQ(text_of(place, "order"), "declared");
 	EXPECT_NEAR(real_of(shares, "miss"), 0.4, 1e-9);
 	EXPECT_NEAR(real_of(shares, "late"), 0.1, 1e-9);
 	EXPECT_NEAR(real_of(shares, "compute"), 0.5, 1e-9);
@@ -134,6 +135,15 @@ TEST(Top, FitsASmallTerminal)
 		"4711  llama-cli        1     50 %  40 %  10 %   0 %  misses\n"
 		"\n"
 		"! something is not seen\n");
+}
+
+TEST(Top, SaysHowSureALearnedOrderIs)
+{
+	auto now = observed(12);
+
+	now.places[0].order = "learned (97 % sure, 3 passes)";
+	const auto text = joined(top_lines(flow_json(observed(10), now), {}));
+	EXPECT_NE(text.find("\n  its order is learned (97 % sure, 3 passes)\n"), text.npos) << text;
 }
 
 TEST(Top, SaysWhatDoesNotFit)

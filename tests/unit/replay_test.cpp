@@ -55,6 +55,28 @@ TEST(ReplayProgram, DenseReadsEveryByteOnceInOrder)
 	EXPECT_FALSE(dense(1ULL << 62, 1));
 }
 
+TEST(ReplayProgram, OtherWaysThanThatOfTheFile)
+{
+	const auto order = [](Way way, uint64_t items, uint64_t seed = 1) {
+		return arranged(way, items * mib, mib, seed)->passes.at(0);
+	};
+
+	EXPECT_EQ(order(Way::backward, 3), (std::vector<uint32_t>{2, 1, 0}));
+	EXPECT_EQ(order(Way::strided, 5), (std::vector<uint32_t>{0, 2, 4, 1, 3}));
+	EXPECT_EQ(order(Way::twice, 6), (std::vector<uint32_t>{0, 1, 2, 3, 4, 5, 2, 3}));
+	auto shuffled = order(Way::shuffled, 22);
+	EXPECT_EQ(shuffled, order(Way::shuffled, 22));
+	EXPECT_NE(shuffled, order(Way::shuffled, 22, 2));
+	for (size_t i = 0; i + 1 < shuffled.size(); i++)
+		if (shuffled[i] % 4 != 3 && shuffled[i] != 21) {
+			EXPECT_EQ(shuffled[i + 1], shuffled[i] + 1);
+		}
+	std::ranges::sort(shuffled);
+	EXPECT_EQ(shuffled, dense(22 * mib, mib)->passes[0]);
+	EXPECT_EQ(order(Way::part, 24).size(), 8);
+	EXPECT_FALSE(arranged(Way::part, 0, mib, 1));
+}
+
 TEST(ReplayProgram, RandomIsTheSeedsAndCountsRepeatsOnce)
 {
 	const auto program = random(64 * mib, mib, 3, 7);
