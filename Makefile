@@ -5,6 +5,7 @@ CLANG ?= clang-19
 CLANG_TIDY ?= clang-tidy-19
 BPFTOOL ?= $(or $(shell PATH=$$PATH:/usr/sbin command -v bpftool),bpftool)
 CXXFLAGS ?= -O2 -g
+CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
@@ -112,7 +113,7 @@ test_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/unit/*.cpp)) \
 agent_libs := -lbpf -lnuma
 itmed_libs := $(agent_libs) -lsystemd -lprometheus-cpp-pull -lprometheus-cpp-core
 
-agent: build/itmectl build/itmed ## itmectl and itmed, build/itmectl and build/itmed
+agent: build/itmectl build/itmed build/libitme.so build/libitme.a ## itmectl, itmed and libitme, into build/
 
 build/itmectl: $(itmectl_objs) $(lib_objs)
 	$(call say,LINK,$@)
@@ -121,6 +122,22 @@ build/itmectl: $(itmectl_objs) $(lib_objs)
 build/itmed: $(itmed_objs) $(lib_objs)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(itmed_libs) -o $@
+
+# libitme: for runtimes, in C, and of nothing but libc.
+libitme_objs := $(patsubst %.c,build/%.o,$(wildcard agent/libitme/*.c))
+libitme_soname := libitme.so.1
+
+build/libitme.so: build/$(libitme_soname)
+	$(Q)ln -sf $(libitme_soname) $@
+
+build/$(libitme_soname): $(libitme_objs) agent/libitme/libitme.map
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(libitme_soname) -Wl,-z,defs \
+		-Wl,--version-script,agent/libitme/libitme.map $(libitme_objs) -o $@
+
+build/libitme.a: $(libitme_objs)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 unit: build/tests/unit-tests build/tests/usage-example ## the unit tests, built
 
@@ -133,9 +150,11 @@ build/tests/usage-example: build/tests/usage-example.c uapi/itme.h
 	$(call say,CC,$@)
 	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) $< -o $@
 
-build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs) $(itmed_objs) $(replay_objs)) $(lib_objs)
+# Without a module its ioctls are answered by tests/unit/libitme_test.cpp.
+build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs) $(itmed_objs) $(replay_objs)) $(lib_objs) \
+	build/libitme.a
 	$(call say,LINK,$@)
-	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(itmed_libs) -lgtest -pthread -o $@
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -Wl,--wrap=ioctl,--wrap=posix_fadvise $^ $(itmed_libs) -lgtest -pthread -o $@
 
 # Tests of telemetry are the agent's own library in the guest, and a runtime's stand-ins.
 telemetry_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/telemetry/*.cpp))
@@ -171,6 +190,7 @@ $(bench_agents): $(lib_objs)
 $(bench_agents): bench_libs := $(agent_libs)
 
 build/agent/lib/device.o build/tests/replay/region.o $(test_objs): cxx_flags += -Iuapi
+$(libitme_objs): c_flags := -Iagent -fPIC -D_GNU_SOURCE
 $(replay_objs) $(bench_objs) $(test_objs): cxx_flags += -Itests
 bpf_users := build/agent/lib/telemetry.o build/agent/lib/probe.o build/agent/lib/counts.o
 $(bpf_users): cxx_flags += -Ibpf -isystem build/bpf
@@ -184,10 +204,10 @@ build/%.o: %.cpp
 build/%.o: %.c
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(c_flags) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
 -include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(itmed_objs) $(replay_objs) $(bench_objs) \
-	$(test_objs) $(telemetry_objs))
+	$(test_objs) $(telemetry_objs) $(libitme_objs))
 
 # clang-tidy takes long; an object that was not compiled again need not be looked at again.
 tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs) $(itmed_objs) $(replay_objs) $(bench_objs)) ## clang-tidy alone, for lint

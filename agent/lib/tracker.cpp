@@ -15,13 +15,20 @@ struct Tracker::State {
 		RegionId id;
 		std::string file;
 		Fd region; // what the watches belong to
-		std::uint64_t granule_bytes = 0;
+		std::uint64_t granule_bytes = 0, bytes = 0;
 		std::vector<Follower> followers;
 		std::string problem; // with a watch
+
+		[[nodiscard]] std::uint64_t granules() const
+		{
+			return (bytes + granule_bytes - 1) / granule_bytes;
+		}
 	};
 	std::vector<Followed> regions;
 
 	static void watch(Followed &region);
+	static Result<void> announce(Followed &region, const Declaration &said);
+	static Result<void> release(const Followed &region, const Declaration &said);
 };
 
 Tracker::Tracker() : state_(std::make_unique<State>()) {}
@@ -66,6 +73,7 @@ Result<RegionId> Tracker::follow(const Path &region_file, const Schedule &schedu
 	followed.file = region_file.string();
 	followed.region = std::move(*region);
 	followed.granule_bytes = info->granule_bytes;
+	followed.bytes = static_cast<std::uint64_t>(status.st_size);
 	for (std::uint32_t stream = 0; stream < schedule.streams.size(); stream++) {
 		auto landmarks = Landmarks::make(schedule, stream, declared, info->granule_bytes);
 		if (!landmarks)
@@ -93,22 +101,65 @@ void Tracker::see(const Event &event, const Sink &sink)
 	}
 }
 
-Result<Position> Tracker::announce(RegionId region, const std::string &stream, std::uint64_t pass,
-				   std::uint32_t position, std::uint64_t time_ns)
+Result<void> Tracker::State::announce(Followed &region, const Declaration &said)
 {
-	for (auto &followed : state_->regions) {
-		if (followed.id != region)
+	for (auto &follower : region.followers) {
+		if (!said.stream.empty() && follower.landmarks().stream() != said.stream)
 			continue;
-		for (auto &follower : followed.followers) {
-			if (follower.landmarks().stream() != stream)
-				continue;
-			if (position >= follower.landmarks().steps())
-				return fail("stream " + stream + " has no position " +
-					    std::to_string(position));
-			return follower.announce(pass, position, time_ns);
-		}
+		if (said.position >= follower.landmarks().steps())
+			return fail("a position that its program does not have");
+		follower.announce(said.pass, said.position, said.pid, said.time_ns);
+		watch(region);
+		return {};
 	}
-	return fail("no stream " + stream + " is followed in this region");
+	return fail("a stream that the region's schedule does not have");
+}
+
+// Only granules that lie wholly in the range, as the others hold more than it; and none
+// that is on its way, since a release would wait for the store.
+Result<void> Tracker::State::release(const Followed &region, const Declaration &said)
+{
+	const auto first = (said.offset + region.granule_bytes - 1) / region.granule_bytes;
+	const auto whole_end = said.offset + said.length == region.bytes
+				       ? region.granules()
+				       : (said.offset + said.length) / region.granule_bytes;
+
+	if (said.offset > region.bytes || said.length > region.bytes - said.offset)
+		return fail("a range that ends past the region's end");
+	if (first >= whole_end)
+		return {};
+	const auto granules = read_residency(region.region, first, whole_end - first);
+	if (!granules)
+		return fail("residency cannot be read: " + errno_text(granules.error()));
+	const auto may_go = [&](std::size_t i) {
+		const auto &granule = (*granules)[i];
+
+		return granule.tier != Tier::store && !granule.busy && !granule.pinned;
+	};
+	for (std::size_t i = 0, end = 0; i < granules->size(); i = end + 1) {
+		for (end = i; end < granules->size() && may_go(end);)
+			end++;
+		if (end == i)
+			continue;
+		const auto from = (first + i) * region.granule_bytes;
+		const auto to = std::min((first + end) * region.granule_bytes, region.bytes);
+		// What somebody pins or holds at this moment is refused: it is needed there.
+		[[maybe_unused]] const auto done =
+			carry_out(region.region,
+				  {.op = HintOp::release, .offset = from, .length = to - from});
+	}
+	return {};
+}
+
+Result<void> Tracker::hear(const Declaration &said)
+{
+	const auto region = std::ranges::find(state_->regions, said.region, &State::Followed::id);
+
+	if (region == state_->regions.end())
+		return fail("a region that has no schedule here");
+	if (said.kind != Declaration::Kind::done)
+		return State::announce(*region, said);
+	return said.next_use == Declaration::never ? State::release(*region, said) : Result<void>{};
 }
 
 const Landmarks *Tracker::landmarks(RegionId region, const std::string &stream) const

@@ -2,6 +2,7 @@
 // Positions of all runs: followers with the watches that they ask for.
 #pragma once
 
+#include "lib/declaration.hpp"
 #include "lib/error.hpp"
 #include "lib/file.hpp"
 #include "lib/position.hpp"
@@ -30,10 +31,9 @@ public:
 	void forget(RegionId region);
 
 	void see(const Event &event, const Sink &sink);
-	// An explicit event of a client: STEP and AT at once.
-	[[nodiscard]] Result<Position> announce(RegionId region, const std::string &stream,
-						std::uint64_t pass, std::uint32_t position,
-						std::uint64_t time_ns);
+	// What a runtime says of itself. Fails where that region, stream or position is not
+	// followed.
+	Result<void> hear(const Declaration &said);
 
 	// For sums by position; nothing where this stream is not followed.
 	[[nodiscard]] const Landmarks *landmarks(RegionId region, const std::string &stream) const;
