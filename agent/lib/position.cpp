@@ -214,6 +214,8 @@ Position Follower::announce(std::uint64_t pass, std::uint32_t position, std::uin
 	if (pid_ != pid && !announced_) // who declares is followed rather than who only reads
 		other_pid_ = pid_;
 	pid_ = pid;
+	if (last_ && pass == pass_ && time_ns < last_->time_ns)
+		return *last_; // a touch has told more since it was sent
 	if (pass != pass_)
 		next_pass();
 	pass_ = pass;

@@ -156,7 +156,7 @@ Result<void> Tracker::hear(const Declaration &said)
 	const auto region = std::ranges::find(state_->regions, said.region, &State::Followed::id);
 
 	if (region == state_->regions.end())
-		return fail("a region that has no schedule here");
+		return fail("a file that is no region here, or one without a schedule");
 	if (said.kind != Declaration::Kind::done)
 		return State::announce(*region, said);
 	return said.next_use == Declaration::never ? State::release(*region, said) : Result<void>{};

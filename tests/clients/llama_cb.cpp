@@ -80,7 +80,7 @@ class Declarer {
 public:
 	Declarer(itme_region *region, std::vector<Mapping> mappings,
 		 std::map<int, uint32_t> positions)
-		: region(region), mappings(std::move(mappings)), positions(std::move(positions))
+	    : region(region), mappings(std::move(mappings)), positions(std::move(positions))
 	{
 	}
 
@@ -114,7 +114,8 @@ private:
 		if (ends) {
 			const int layer = atoi(name.data() + layer_end.size()) + 1;
 
-			if (const auto position = positions.find(layer); position != positions.end())
+			if (const auto position = positions.find(layer);
+			    position != positions.end())
 				itme_region_at(region, nullptr, pass, position->second);
 			need_layer(layer - 1 + static_cast<int>(layers_ahead));
 		} else {
@@ -187,9 +188,9 @@ private:
 					       sizeof(id));
 					const auto expert = static_cast<uint64_t>(id);
 					if (id >= 0 && expert < experts.count)
-						ranges.push_back({experts.offset +
-									  expert * experts.stride,
-								  experts.stride});
+						ranges.push_back(
+							{experts.offset + expert * experts.stride,
+							 experts.stride});
 				}
 			}
 		}

@@ -121,8 +121,8 @@ int main(int argc, char **argv)
 		if (model.layer_bytes * layers < model.size)
 			model.layer_bytes++;
 		model.layers = (uint32_t)((model.size + model.layer_bytes - 1) / model.layer_bytes);
-		mapping = mmap(NULL, model.size, PROT_READ, MAP_SHARED, itme_region_fd(model.region),
-			       0);
+		mapping = mmap(NULL, model.size, PROT_READ, MAP_SHARED,
+			       itme_region_fd(model.region), 0);
 		if (mapping == MAP_FAILED)
 			err = -errno;
 		else

@@ -230,6 +230,8 @@ TEST(Position, ExplicitEvents)
 	const auto next = follower.see(event(Event::Kind::touch, 8, 110));
 	ASSERT_TRUE(next);
 	EXPECT_EQ(next->pass, 7);
+	// One that comes late, behind that touch.
+	EXPECT_EQ(follower.announce(7, 1, 1, 105).position, next->position);
 	// The runtime's own count is not mixed with that of its step function.
 	EXPECT_FALSE(follower.see(event(Event::Kind::pass_begin, 0, 120)));
 	EXPECT_EQ(follower.announce(8, 0, 1, 130).pass, 8);
