@@ -209,7 +209,7 @@ Result<void> Observer::hear(const Declaration &said)
 {
 	if (!probe_ || !tracker_)
 		return fail("positions are not followed here");
-	auto done = tracker_->hear(said);
+	auto done = tracker_->hear(said, [](const Position &) {});
 	if (done)
 		probe_->notice(said.pid); // its end is of interest
 	return done;

@@ -27,7 +27,7 @@ struct Tracker::State {
 	std::vector<Followed> regions;
 
 	static void watch(Followed &region);
-	static Result<void> announce(Followed &region, const Declaration &said);
+	static Result<void> announce(Followed &region, const Declaration &said, const Sink &sink);
 	static Result<void> release(const Followed &region, const Declaration &said);
 };
 
@@ -101,14 +101,14 @@ void Tracker::see(const Event &event, const Sink &sink)
 	}
 }
 
-Result<void> Tracker::State::announce(Followed &region, const Declaration &said)
+Result<void> Tracker::State::announce(Followed &region, const Declaration &said, const Sink &sink)
 {
 	for (auto &follower : region.followers) {
 		if (!said.stream.empty() && follower.landmarks().stream() != said.stream)
 			continue;
 		if (said.position >= follower.landmarks().steps())
 			return fail("a position that its program does not have");
-		follower.announce(said.pass, said.position, said.pid, said.time_ns);
+		sink(follower.announce(said.pass, said.position, said.pid, said.time_ns));
 		watch(region);
 		return {};
 	}
@@ -151,14 +151,14 @@ Result<void> Tracker::State::release(const Followed &region, const Declaration &
 	return {};
 }
 
-Result<void> Tracker::hear(const Declaration &said)
+Result<void> Tracker::hear(const Declaration &said, const Sink &sink)
 {
 	const auto region = std::ranges::find(state_->regions, said.region, &State::Followed::id);
 
 	if (region == state_->regions.end())
 		return fail("a file that is no region here, or one without a schedule");
 	if (said.kind != Declaration::Kind::done)
-		return State::announce(*region, said);
+		return State::announce(*region, said, sink);
 	return said.next_use == Declaration::never ? State::release(*region, said) : Result<void>{};
 }
 

@@ -33,7 +33,7 @@ public:
 	void see(const Event &event, const Sink &sink);
 	// What a runtime says of itself. Fails where that region, stream or position is not
 	// followed.
-	Result<void> hear(const Declaration &said);
+	Result<void> hear(const Declaration &said, const Sink &sink);
 
 	// For sums by position; nothing where this stream is not followed.
 	[[nodiscard]] const Landmarks *landmarks(RegionId region, const std::string &stream) const;

@@ -206,15 +206,16 @@ TEST(Position, WatchedGranulesTellWhereItIs)
 	said.pass = 9;
 	said.position = 3;
 	said.time_ns = itme::monotonic_ns();
-	ASSERT_TRUE(tracker.hear(said));
-	const auto announced = tracker.positions().at(0);
+	itme::Position announced;
+	const auto sink = [&](const itme::Position &position) { announced = position; };
+	ASSERT_TRUE(tracker.hear(said, sink));
 	EXPECT_EQ(announced.name, "blk.3");
 	EXPECT_EQ(announced.pid, 77);
 	said.position = steps;
-	EXPECT_FALSE(tracker.hear(said));
+	EXPECT_FALSE(tracker.hear(said, sink));
 	said.position = 0;
 	said.stream = "walk";
-	EXPECT_FALSE(tracker.hear(said));
+	EXPECT_FALSE(tracker.hear(said, sink));
 	EXPECT_FALSE(tracker.follow("/proc/self/exe", schedule()));
 	EXPECT_FALSE(Tracker().follow(world.path(), itme::Schedule{}));
 }
