@@ -224,6 +224,8 @@ enum itme_record_event_kind {
  * @granule: of touch, stall and use
  * @value: of stall, its ns; of use, for how many ns it had been ready; of pass begin,
  *	tokens or 0; of pass end, what it returned
+ * @cause: of stall, enum itme_record_stall_cause
+ * @zero: nothing
  */
 struct itme_record_event {
 	__u64 time_ns;
@@ -234,9 +236,11 @@ struct itme_record_event {
 	__u64 inode;
 	__u64 granule;
 	__s64 value;
+	__u32 cause;
+	__u32 zero;
 };
 
-#define ITME_RECORD_EVENT_BYTES 48
+#define ITME_RECORD_EVENT_BYTES 56
 
 /**
  * enum itme_record_drop - why an event was not counted, or not in full

@@ -152,7 +152,8 @@ static __u64 bytes_of(const struct place *place)
 	return place->bytes;
 }
 
-static void tell(enum itme_record_event_kind kind, const struct place *place, __s64 value)
+static void tell(enum itme_record_event_kind kind, const struct place *place, __s64 value,
+		 __u32 cause)
 {
 	struct itme_record_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	__u64 id = bpf_get_current_pid_tgid();
@@ -169,6 +170,8 @@ static void tell(enum itme_record_event_kind kind, const struct place *place, __
 	event->inode = place ? place->key.region.inode : 0;
 	event->granule = place ? place->key.granule : 0;
 	event->value = value;
+	event->cause = cause;
+	event->zero = 0;
 	bpf_ringbuf_submit(event, 0);
 }
 
@@ -243,7 +246,7 @@ static int count_fault(struct place *place, __u32 tier, __u32 cause, __u64 laten
 	if (ahead || (why == ITME_RECORD_STALL_LATE && granule && granule->fetched_class))
 		count_useful(region, granule, place);
 	if (ahead && !waited)
-		tell(ITME_RECORD_EVENT_USE, place, lead_ns);
+		tell(ITME_RECORD_EVENT_USE, place, lead_ns, 0);
 	if (granule)
 		__sync_fetch_and_add(&granule->fault_count, 1);
 	if (ahead && !waited && !read)
@@ -266,7 +269,7 @@ static int count_fault(struct place *place, __u32 tier, __u32 cause, __u64 laten
 		if (granule)
 			__sync_fetch_and_add(&granule->stall_ns[cut(why, ITME_RECORD_STALLS)],
 					     latency_ns);
-		tell(ITME_RECORD_EVENT_STALL, place, latency_ns);
+		tell(ITME_RECORD_EVENT_STALL, place, latency_ns, why);
 	}
 	return 0;
 }
@@ -356,7 +359,7 @@ static int count_touch(struct place *place)
 		__sync_fetch_and_add(&granule->touch_count, 1);
 	if (region)
 		region->touch_count++;
-	tell(ITME_RECORD_EVENT_TOUCH, place, 0);
+	tell(ITME_RECORD_EVENT_TOUCH, place, 0, 0);
 	return 0;
 }
 
@@ -538,13 +541,13 @@ int pass_begin(struct pt_regs *regs)
 
 	if (bpf_probe_read_user(&tokens, sizeof(tokens), (void *)(PT_REGS_SP(regs) + 8)))
 		tokens = 0;
-	tell(ITME_RECORD_EVENT_PASS_BEGIN, NULL, tokens);
+	tell(ITME_RECORD_EVENT_PASS_BEGIN, NULL, tokens, 0);
 	return 0;
 }
 
 SEC("uretprobe")
 int pass_end(struct pt_regs *regs)
 {
-	tell(ITME_RECORD_EVENT_PASS_END, NULL, (__s32)PT_REGS_RC(regs));
+	tell(ITME_RECORD_EVENT_PASS_END, NULL, (__s32)PT_REGS_RC(regs), 0);
 	return 0;
 }

@@ -210,6 +210,10 @@ static void fill_work(struct work_struct *work)
 	struct itme_fill *fill = container_of(work, struct itme_fill, work);
 	struct itme_region *region = fill->region;
 
+	if (fill->promised) {
+		fill->folio = itme_frame_pop_promised(region->inst, fill->tier);
+		fill->promised = !fill->folio;
+	}
 	obtain(fill);
 	if (fill->promised)
 		itme_victim_unpromise(region->inst, fill->tier);

@@ -292,6 +292,19 @@ void itme_frames_free(struct itme_instance *inst)
 	}
 }
 
+static struct folio *pop_locked(struct itme_pool *pool)
+{
+	struct folio *folio = NULL;
+
+	if (pool->nr_free) {
+		folio = list_first_entry(&pool->free, struct folio, lru);
+		list_del_init(&folio->lru);
+		folio->private = (void *)ITME_LIST_NONE;
+		pool->nr_free--;
+	}
+	return folio;
+}
+
 /**
  * itme_frame_pop - take a free frame
  * @inst: the instance
@@ -301,17 +314,35 @@ void itme_frames_free(struct itme_instance *inst)
  */
 struct folio *itme_frame_pop(struct itme_instance *inst, enum itme_tier tier)
 {
-	struct itme_pool *pool = &inst->pool[tier];
-	struct folio *folio = NULL;
+	struct folio *folio;
 	unsigned long flags;
 
 	spin_lock_irqsave(&inst->frame_lock, flags);
-	if (pool->nr_free) {
-		folio = list_first_entry(&pool->free, struct folio, lru);
-		list_del_init(&folio->lru);
-		folio->private = (void *)ITME_LIST_NONE;
-		pool->nr_free--;
-	}
+	folio = pop_locked(&inst->pool[tier]);
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+	return folio;
+}
+
+/**
+ * itme_frame_pop_promised - take a free frame for the holder of a promise
+ * @inst: the instance
+ * @tier: ITME_TIER_DRAM or ITME_TIER_CXL
+ *
+ * Frame and promise go together: one after the other, a hint that comes between
+ * them would be clipped although there is room for it.
+ *
+ * Return: a frame as of itme_frame_pop(), and the promise is ended; or NULL, and
+ * it is not.
+ */
+struct folio *itme_frame_pop_promised(struct itme_instance *inst, enum itme_tier tier)
+{
+	struct folio *folio;
+	unsigned long flags;
+
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	folio = pop_locked(&inst->pool[tier]);
+	if (folio)
+		inst->pool[tier].promised--;
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
 	return folio;
 }

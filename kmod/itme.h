@@ -470,6 +470,7 @@ void itme_frames_trim(struct itme_instance *inst);
 void itme_frames_refill(struct itme_instance *inst, enum itme_tier tier);
 void itme_frames_free(struct itme_instance *inst);
 struct folio *itme_frame_pop(struct itme_instance *inst, enum itme_tier tier);
+struct folio *itme_frame_pop_promised(struct itme_instance *inst, enum itme_tier tier);
 void itme_frame_put(struct itme_instance *inst, enum itme_tier tier, struct folio *folio);
 void itme_frame_lost(struct itme_instance *inst, enum itme_tier tier);
 void itme_frame_bind(struct folio *folio, struct itme_region *region, u64 granule);

@@ -66,6 +66,8 @@ Result<void> run(const Options &options, Env &env)
 		print_stalls(env.out, *report);
 	else if (options.kind == RequestKind::prefetch)
 		print_prefetch(env.out, *report);
+	else if (options.kind == RequestKind::plan)
+		print_plans(env.out, *report);
 	else
 		print_heat(env.out, *report, columns);
 	return options.png.empty() ? Result<void>{} : draw(options, *report);
@@ -79,10 +81,14 @@ void add_kind(CLI::App &report, Action &action, RequestKind kind, const char *te
 	options->kind = kind;
 	if (kind == RequestKind::heat)
 		command->add_option("REGION", options->region, "a region's name; else all");
-	command->add_option("--seconds", options->seconds,
-			    "look for so long and report that; else what itmed has counted")
-		->check(CLI::Range{1U, most_seconds});
-	command->add_option("--png", options->png, "draw a picture into this file, by gnuplot");
+	// A plan is carried out by itmed, or not at all; and it has a picture of its own.
+	if (kind != RequestKind::plan) {
+		command->add_option("--seconds", options->seconds,
+				    "look for so long and report that; else what itmed has counted")
+			->check(CLI::Range{1U, most_seconds});
+		command->add_option("--png", options->png,
+				    "draw a picture into this file, by gnuplot");
+	}
 	command->add_flag("--json", options->json, "print JSON");
 	command->add_option("--socket", options->socket, "where itmed listens")
 		->capture_default_str();
@@ -103,6 +109,8 @@ void add_report(CLI::App &app, Action &action)
 		 "what was waited for, by region, process, cgroup and layer");
 	add_kind(*report, action, RequestKind::prefetch,
 		 "what was fetched ahead, and whether it was worth it");
+	add_kind(*report, action, RequestKind::plan,
+		 "what is kept and fetched ahead, and what came of it");
 	add_kind(*report, action, RequestKind::heat, "which granules were used, over time");
 }
 

@@ -217,6 +217,41 @@ void print_prefetch(std::ostream &out, const Json &report)
 	print_missing(out, report);
 }
 
+void print_plans(std::ostream &out, const Json &report)
+{
+	Table table{{"REGION", "STATE", ">DRAM", ">CXL", ">STREAMED", ">SLOTS", ">PASS",
+		     ">PREDICTED", ">BOUND", "BY", ">DEMAND ONLY"}};
+	const auto duration = [](const Json &row, const char *key) {
+		const auto ns = number_of(row, key);
+
+		return ns == 0 ? std::string{"-"} : format_duration(ns);
+	};
+
+	for (const auto &row : list(report, "plans")) {
+		const bool estimated = !(member(row, "demand_measured") == true);
+
+		table.add({region_of(row), text_of(row, "state"),
+			   format_size(number_of(row, "dram_bytes")),
+			   format_size(number_of(row, "cxl_bytes")),
+			   format_size(number_of(row, "streamed_bytes")),
+			   std::to_string(number_of(row, "slots")), duration(row, "pass_ns"),
+			   duration(row, "predicted_ns"), duration(row, "bound_ns"),
+			   text_of(row, "bound_by"),
+			   (estimated && number_of(row, "demand_ns") > 0 ? "~" : "") +
+				   duration(row, "demand_ns")});
+	}
+	print_table(out, table);
+	for (const auto &row : list(report, "plans")) {
+		if (!text_of(row, "origin").empty())
+			out << printable(region_of(row)) << ": its order is "
+			    << printable(text_of(row, "origin")) << '\n';
+		if (!text_of(row, "why").empty())
+			out << printable(region_of(row)) << ": " << printable(text_of(row, "why"))
+			    << '\n';
+	}
+	print_missing(out, report);
+}
+
 void print_heat(std::ostream &out, const Json &report, std::size_t columns)
 {
 	const std::size_t width = std::max<std::size_t>(20, columns) - 10;

@@ -11,6 +11,7 @@ namespace itme {
 
 void print_stalls(std::ostream &out, const Json &report);
 void print_prefetch(std::ostream &out, const Json &report);
+void print_plans(std::ostream &out, const Json &report);
 void print_heat(std::ostream &out, const Json &report, std::size_t columns);
 
 // "" where there is nothing to draw.

@@ -80,6 +80,8 @@ Result<Json> Source::report(RequestKind kind, const std::string &region)
 			note_reason(*json);
 		return json;
 	}
+	if (kind == RequestKind::plan)
+		return fail("plans are carried out by itmed: " + reason_, Exit::unsupported);
 	const auto time = now_ns();
 	const auto now = observer_->sample(time);
 	Json json;

@@ -28,7 +28,8 @@ public:
 	void read(const toml::table &table)
 	{
 		only(table, "the file",
-		     {"socket_group", "metrics", "sample_seconds", "probe", "positions", "mount"});
+		     {"socket_group", "metrics", "sample_seconds", "probe", "positions", "plans",
+		      "mount"});
 		text(table, "socket_group", result.config.socket_group);
 		text(table, "metrics", result.config.metrics);
 		if (!is_loopback(result.config.metrics))
@@ -38,6 +39,7 @@ public:
 				      "[::1]:PORT, or \"\" for none");
 		flag(table, "probe", result.config.probe);
 		flag(table, "positions", result.config.positions);
+		flag(table, "plans", result.config.plans);
 		if (const auto *node = table.get("sample_seconds")) {
 			const auto seconds = node->value_exact<std::int64_t>();
 

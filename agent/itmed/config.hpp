@@ -34,6 +34,7 @@ struct Config {
 	std::chrono::milliseconds sample{5000};
 	bool probe = true; // BPF programs: stalls, links, positions
 	bool positions = true;
+	bool plans = true; // carry them out; else only observe
 	std::vector<MountConfig> mounts;
 };
 

@@ -28,11 +28,13 @@ constexpr std::uint64_t patience_ns = 30 * second_ns; // for the first tries, be
 constexpr std::uint64_t events_pause_ns = second_ns / 10;
 constexpr std::size_t history_entries = 32;
 
-ObserverOptions observer_options(const Config &config, decltype(ObserverOptions::schedule) schedule)
+ObserverOptions observer_options(const Config &config, Conductor &conductor,
+				 decltype(ObserverOptions::schedule) schedule)
 {
 	return {.root = "/",
 		.probe = config.probe,
 		.positions = config.positions,
+		.conductor = config.plans ? &conductor : nullptr,
 		.schedule = std::move(schedule)};
 }
 
@@ -84,7 +86,7 @@ Daemon::Daemon(DaemonOptions options, Config config, Loop &loop)
 			   Server::Ticket ticket) { return handle(request, ticket); }),
       events_(loop, [this](const Declaration &said) { return observer_.hear(said); }),
       restorer_(config_.mounts, read_released(released_file(options_.socket))),
-      observer_(observer_options(config_,
+      observer_(observer_options(config_, conductor_,
 				 [this](const std::string &region, const Path &store) {
 					 return schedule_of(region, store);
 				 })),
@@ -197,8 +199,9 @@ void Daemon::reload()
 		if (event_fd_ >= 0) // its owner goes
 			loop_.remove(std::exchange(event_fd_, -1));
 		restorer_ = Restorer{config_.mounts};
+		conductor_ = Conductor{};
 		observer_ = Observer{observer_options(
-			config_, [this](const std::string &region, const Path &store) {
+			config_, conductor_, [this](const std::string &region, const Path &store) {
 				return schedule_of(region, store);
 			})};
 		watch_events();
@@ -380,6 +383,10 @@ void Daemon::sample(std::uint64_t now_ns)
 	next_sample_ns_ = now_ns + (newest->instances.empty()
 					    ? idle_ns
 					    : std::chrono::nanoseconds{config_.sample}.count());
+	if (config_.plans)
+		conductor_.sample(now_ns, newest->instances,
+				  newest->seen ? &*newest->seen : nullptr);
+	tell_plans();
 	restore(now_ns); // regions are detached without an event
 	watch_events();
 	if (exporter_) {
@@ -399,7 +406,27 @@ void Daemon::sample(std::uint64_t now_ns)
 	told_ = std::move(told);
 }
 
-// Events come with each stall: they are taken ten times a second, not one by one.
+// What a plan does not do, and why: once in the log.
+void Daemon::tell_plans()
+{
+	std::set<std::string> told;
+
+	for (const auto &report : conductor_.reports()) {
+		const auto what = report.instance + "/" + report.region;
+
+		if (report.state == PlanState::follows)
+			told.insert(what + ": the run follows its schedule, so hints are given");
+		else if (!report.why.empty() && report.state != PlanState::idle)
+			told.insert(what + ": " + report.why);
+	}
+	for (const auto &text : told)
+		if (!told_plans_.contains(text))
+			log(Level::notice, text);
+	told_plans_ = std::move(told);
+}
+
+// Events come with each stall and each use: they are taken some at a time, as late as
+// the hints that follow from them can bear, and ten times a second at least.
 void Daemon::watch_events()
 {
 	const int fd = observer_.event_fd();
@@ -412,9 +439,13 @@ void Daemon::watch_events()
 		return;
 	const auto added = loop_.add(fd, EPOLLIN, [this, fd](std::uint32_t) {
 		observer_.drain();
+		const auto now = monotonic_ns();
+		if (config_.plans)
+			conductor_.carry_out(now);
 		loop_.remove(fd);
 		event_fd_ = -1;
-		events_again_ns_ = monotonic_ns() + events_pause_ns;
+		events_again_ns_ =
+			now + (config_.plans ? conductor_.patience_ns() : events_pause_ns);
 	});
 	if (added)
 		event_fd_ = fd;
@@ -449,6 +480,7 @@ std::optional<Result<Schedule>> Daemon::schedule_of(const std::string &region, c
 					       Result<Schedule>{fail(schedule.error().text())};
 			       else
 				       schedules_[store] = Result<Schedule>{std::move(*schedule)};
+			       next_sample_ns_ = 0; // it was waited for
 		       });
 	return std::nullopt;
 }
@@ -525,6 +557,16 @@ std::optional<Result<Json>> Daemon::handle(const Request &request, Server::Ticke
 	}
 	case RequestKind::prefetch:
 		return prefetch_json(*fresh());
+	case RequestKind::plan: {
+		const auto last = fresh();
+		auto json = plans_json(conductor_.reports());
+
+		json["missing"] = last->missing;
+		if (!config_.plans)
+			json["missing"].push_back("plans = false in " + options_.config.string() +
+						  ": no plan is carried out");
+		return json;
+	}
 	case RequestKind::heat:
 		fresh();
 		observer_.add_heat(now);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// itmed: restores what its configuration names, observes, and answers. It
-// decides nothing yet: plans are carried out from here when there are any.
+// itmed: restores what its configuration names, observes, carries out plans, and
+// answers.
 #pragma once
 
 #include "itmed/config.hpp"
@@ -12,6 +12,7 @@
 #include "itmed/server.hpp"
 #include "itmed/service.hpp"
 #include "itmed/worker.hpp"
+#include "lib/conductor.hpp"
 
 #include <map>
 #include <optional>
@@ -56,6 +57,7 @@ private:
 
 	void sample(std::uint64_t now_ns);
 	void watch_events();
+	void tell_plans();
 	[[nodiscard]] std::optional<Result<Schedule>> schedule_of(const std::string &region,
 								  const Path &store);
 
@@ -74,6 +76,7 @@ private:
 	EventSocket events_;
 	Restorer restorer_;
 	std::optional<Exporter> exporter_;
+	Conductor conductor_; // before the observer, which tells it
 	Observer observer_;
 	History history_;
 
@@ -88,6 +91,7 @@ private:
 	// Of stores; nothing while it is derived.
 	std::map<Path, std::optional<Result<Schedule>>> schedules_;
 	std::set<std::string> told_; // what is missing, as the log has it
+	std::set<std::string> told_plans_;
 	bool ready_ = false, ends_ = false;
 };
 

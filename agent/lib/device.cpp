@@ -34,6 +34,7 @@ static_assert(static_cast<int>(HintClass::maybe) == ITME_CLASS_MAYBE);
 
 // Bytes that one RESIDENCY call asks for: 2 GiB of a region with the least granule.
 constexpr std::size_t residency_chunk = 32768;
+constexpr std::size_t hint_chunk = 1024; // the module takes no fewer
 
 struct Name {
 	std::uint64_t bit;
@@ -240,22 +241,38 @@ Sys<std::uint64_t> attach(const Fd &root, const Fd &store, const Attach &request
 
 Sys<HintResult> carry_out(const Fd &region, const Hint &hint)
 {
-	auto vec = sized<itme_hint_vec>();
-	auto entry = encode(hint);
+	const auto results = carry_out(region, std::span{&hint, 1});
 
-	vec.entries = address(&entry);
-	vec.count = 1;
-	vec.entry_size = sizeof(entry);
+	return results ? Sys<HintResult>{results->front()} : std::unexpected(results.error());
+}
 
-	if (const int err = call(region, ITME_IOC_HINT, vec))
-		return std::unexpected(err);
-	return HintResult{
-		.accepted_bytes = entry.accepted_bytes,
-		.resident_bytes = entry.resident_bytes,
-		.clipped_bytes = entry.clipped_bytes,
-		.refused_bytes = entry.refused_bytes,
-		.error = -entry.error,
-	};
+Sys<std::vector<HintResult>> carry_out(const Fd &region, std::span<const Hint> hints)
+{
+	std::vector<HintResult> results;
+	std::vector<struct itme_hint> entries;
+
+	while (results.size() < hints.size()) {
+		const auto some = hints.subspan(results.size(),
+						std::min(hint_chunk, hints.size() - results.size()));
+		auto vec = sized<itme_hint_vec>();
+
+		entries.clear();
+		std::ranges::transform(some, std::back_inserter(entries), encode);
+		vec.entries = address(entries.data());
+		vec.count = static_cast<__u32>(entries.size());
+		vec.entry_size = sizeof(entries[0]);
+		if (const int err = call(region, ITME_IOC_HINT, vec))
+			return std::unexpected(err);
+		for (const auto &entry : entries)
+			results.push_back({
+				.accepted_bytes = entry.accepted_bytes,
+				.resident_bytes = entry.resident_bytes,
+				.clipped_bytes = entry.clipped_bytes,
+				.refused_bytes = entry.refused_bytes,
+				.error = -entry.error,
+			});
+	}
+	return results;
 }
 
 Sys<Outcome> wait_cookie(const Fd &region, std::uint64_t cookie, std::uint64_t timeout_ns)

@@ -57,6 +57,9 @@ void Observer::attach(bool wanted, std::uint64_t now_ns)
 	if (!wanted || !options_.probe) {
 		tracker_.reset();
 		probe_.reset();
+		if (options_.conductor != nullptr)
+			for (const auto &[id, followed] : followed_)
+				options_.conductor->let_go(id);
 		followed_.clear();
 		tried_.clear();
 		unfollowed_.clear();
@@ -115,6 +118,19 @@ bool Observer::follow(const Instance &instance, const Region &region, const Path
 		if (auto landmarks = Landmarks::make(*schedule, i, declared, granule))
 			followed.landmarks.push_back(std::move(*landmarks));
 	followed_.insert_or_assign(*id, std::move(followed));
+	if (options_.conductor != nullptr) {
+		auto taken = options_.conductor->take_up({.id = *id,
+							  .instance = instance.name,
+							  .region = region.name,
+							  .file = mount / region.name,
+							  .granule_bytes = granule,
+							  .bytes = bytes,
+							  .schedule = *schedule,
+							  .declared = declared,
+							  .origin = "declared"});
+		if (!taken)
+			unfollowed_[key] = "its plan is not carried out: " + taken.error().text;
+	}
 	return true;
 }
 
@@ -141,6 +157,8 @@ void Observer::follow_new(const std::vector<Instance> &instances)
 			return false;
 		tracker_->forget(entry.first);
 		heat_.forget(entry.first);
+		if (options_.conductor != nullptr)
+			options_.conductor->let_go(entry.first);
 		return true;
 	});
 }
@@ -227,8 +245,15 @@ void Observer::drain()
 	// What cannot be read now is told by the count of dropped events.
 	[[maybe_unused]] const auto taken =
 		probe_->events(std::chrono::milliseconds{0}, [this](const Event &event) {
+			auto *conductor = options_.conductor;
+
+			if (conductor != nullptr)
+				conductor->see(event);
 			if (tracker_)
-				tracker_->see(event, [](const Position &) {});
+				tracker_->see(event, [conductor](const Position &position) {
+					if (conductor != nullptr)
+						conductor->reach(position);
+				});
 		});
 }
 
@@ -286,6 +311,8 @@ void Observer::let_go(const Path &mount)
 			return false;
 		if (tracker_)
 			tracker_->forget(entry.first);
+		if (options_.conductor != nullptr)
+			options_.conductor->let_go(entry.first);
 		tried_.erase(entry.second.instance + "/" + entry.second.region);
 		return true;
 	});

@@ -3,6 +3,7 @@
 // runs: the counters of sysfs, and what the BPF programs add to them.
 #pragma once
 
+#include "lib/conductor.hpp"
 #include "lib/heat.hpp"
 #include "lib/instances.hpp"
 #include "lib/position.hpp"
@@ -47,6 +48,9 @@ struct ObserverOptions {
 	Path root = "/";
 	bool probe = true;
 	bool positions = true;
+	// Who carries out plans, if anybody: told of regions of known order, of events and
+	// of positions. It must live as long as the observer.
+	Conductor *conductor = nullptr;
 	// A region's schedule; nothing: to be asked for again at the next sample. Without
 	// this function it is that of the model's header.
 	std::function<std::optional<Result<Schedule>>(const std::string &region, const Path &store)>

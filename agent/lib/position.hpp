@@ -51,6 +51,7 @@ struct Event {
 	RegionId region; // of touch, stall and use
 	std::uint64_t granule = 0;
 	std::int64_t value = 0;
+	StallCause cause = StallCause::miss; // of stall
 };
 
 // Which granule tells which position. A step that reads no whole granule of its

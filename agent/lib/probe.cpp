@@ -133,6 +133,8 @@ int take_event(void *context, void *data, std::size_t size)
 		.region = {record.dev, record.inode},
 		.granule = record.granule,
 		.value = record.value,
+		.cause = static_cast<StallCause>(
+			std::min<std::uint32_t>(record.cause, stall_causes - 1)),
 	});
 	return 0;
 }

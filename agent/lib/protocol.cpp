@@ -10,12 +10,13 @@ namespace itme {
 
 namespace {
 
-constexpr std::array<std::pair<RequestKind, const char *>, 7> names{{
+constexpr std::array<std::pair<RequestKind, const char *>, 8> names{{
 	{RequestKind::status, "status"},
 	{RequestKind::observe, "observe"},
 	{RequestKind::stalls, "stalls"},
 	{RequestKind::prefetch, "prefetch"},
 	{RequestKind::heat, "heat"},
+	{RequestKind::plan, "plan"},
 	{RequestKind::release, "release"},
 	{RequestKind::restore, "restore"},
 }};

@@ -29,6 +29,7 @@ enum class RequestKind {
 	stalls,   // report stalls
 	prefetch, // report prefetch
 	heat,     // report heat
+	plan,     // report plan
 	release,  // close what is held of `mount`, and leave it alone
 	restore,  // forget what was released, and try again what failed
 };

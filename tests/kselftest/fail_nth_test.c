@@ -304,8 +304,9 @@ static int do_read(struct victim *v)
 {
 	ssize_t n = pread(v->region, v->buffer, PAGE, GRANULE);
 
+	/* The reader submits its read itself: what fails may be the store's, an error of I/O. */
 	if (n < 0)
-		return -errno;
+		return errno == EIO ? -ENOMEM : -errno;
 	return n != PAGE || content_check(v->buffer, GRANULE, PAGE, SEED) != -1 ? -EILSEQ : 0;
 }
 

@@ -247,7 +247,8 @@ TEST(Position, WaitsTellWhereItIsAndWhatItCost)
 	for (std::uint32_t step = 0; step < steps; step++) {
 		const auto &truth = run.truths[step];
 
-		EXPECT_GE(stalls[step].stall_ns[0], granules_a_step * 20000000ULL) << step;
+		// dm-delay counts in jiffies, of 4 ms at most: the first may be a short one.
+		EXPECT_GE(stalls[step].stall_ns[0], granules_a_step * 16000000ULL) << step;
 		EXPECT_LE(stalls[step].stall_ns[0], truth.end_ns - truth.begin_ns) << step;
 	}
 }

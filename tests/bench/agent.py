@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""itmed in the guest, beside a measurement."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+from bench import Failure
+
+READY_TIMEOUT = 60
+
+
+class Itmed:
+    """An itmed that runs: what it says, and what it costs."""
+
+    def __init__(self, bench, process, socket):
+        self.bench = bench
+        self.process = process
+        self.socket = socket
+
+    def report(self, kind):
+        said = self.bench.run(
+            self.bench.local("itmectl"), "report", kind, "--json", "--socket", self.socket
+        )
+        return json.loads(said)
+
+    def plan(self, region):
+        """What became of the plan of a region with one stream; None before there is one."""
+        plans = [plan for plan in self.report("plan")["plans"] if plan["region"] == region]
+        return plans[0] if plans and plans[0]["slots"] else None
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wait_for(self, what, true):
+        deadline = time.monotonic() + READY_TIMEOUT
+        while not true():
+            if time.monotonic() > deadline:
+                raise Failure(f"itmed: {what}: not within {READY_TIMEOUT} s")
+            if self.process.poll() is not None:
+                raise Failure(f"itmed ended with status {self.process.returncode}")
+            time.sleep(0.2)
+
+
+def dense_schedule(name, size, granule, steps):
+    """A file that is read from its beginning to its end in each pass."""
+    granules = size // granule
+    cuts = [granules * step // steps * granule for step in range(steps + 1)]
+    parts = [(f"part.{step}", cuts[step], cuts[step + 1] - cuts[step]) for step in range(steps)]
+    return {
+        "itme_schedule": 1,
+        "name": name,
+        "regions": [{"name": name, "file": name, "bytes": size}],
+        "objects": [
+            {"name": part, "kind": "weight", "extents": [[0, offset, length]]}
+            for part, offset, length in parts
+        ],
+        "groups": [],
+        "programs": [
+            {
+                "name": "pass",
+                "cyclic": True,
+                "steps": [{"name": part, "read": [part]} for part, _, _ in parts],
+            }
+        ],
+        "streams": [{"name": "pass", "program": "pass", "weight": 1}],
+    }
+
+
+@contextlib.contextmanager
+def itmed(bench, folder, attached, *, plans=True):
+    """itmed beside what is mounted at the folder. attached: store -> schedule: "auto", "none", or
+    what a schedule file holds."""
+    work = bench.keep("itmed", lambda: pathlib.Path("/run/itme-bench"))
+    work.mkdir(exist_ok=True)
+    lines = ['metrics = ""', f"plans = {str(plans).lower()}", 'socket_group = "root"']
+    lines += ["[[mount]]", f'path = "{folder}"', 'dram = "2M"']  # it is there already
+    for number, (store, schedule) in enumerate(attached.items()):
+        if not isinstance(schedule, str):
+            file = work / f"{number}.itme.json"
+            file.write_text(json.dumps(schedule))
+            schedule = str(file)
+        lines += ["[[mount.attach]]", f'store = "{store}"', f'schedule = "{schedule}"']
+    config = work / "itmed.toml"
+    config.write_text("\n".join(lines) + "\n")
+    socket = work / "itmed.sock"
+    with open(work / "log", "w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [bench.local("itmed"), "--config", config, "--socket", socket],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    one = Itmed(bench, process, socket)
+    try:
+        one.wait_for("its socket", socket.exists)
+        yield one
+    except Failure as failure:
+        raise Failure(f"{failure}\n{(work / 'log').read_text()}") from failure
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=READY_TIMEOUT)

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "lib/judge.hpp"
+#include "lib/meter.hpp"
+
+#include <gtest/gtest.h>
+
+using itme::Event;
+using itme::Judge;
+using itme::Meter;
+using itme::StallCause;
+
+namespace {
+
+constexpr std::uint64_t ms = 1'000'000;
+
+itme::Position position(std::uint64_t pass, std::uint64_t time_ns)
+{
+	itme::Position at;
+
+	at.pass = pass;
+	at.time_ns = time_ns;
+	at.pid = 7;
+	return at;
+}
+
+Event stall(std::uint64_t end_ns, std::uint64_t ns, StallCause cause = StallCause::miss)
+{
+	Event event;
+
+	event.kind = Event::Kind::stall;
+	event.time_ns = end_ns;
+	event.value = static_cast<std::int64_t>(ns);
+	event.cause = cause;
+	return event;
+}
+
+// Passes of so long, each with one miss of `miss_ns`, and late for `late_ns`.
+void run(Meter &meter, std::uint64_t passes, std::uint64_t pass_ns, std::uint64_t miss_ns,
+	 std::uint64_t late_ns, std::uint64_t &pass, std::uint64_t &now_ns)
+{
+	for (std::uint64_t i = 0; i < passes; i++) {
+		meter.reach(position(++pass, now_ns));
+		if (miss_ns > 0)
+			meter.see(stall(now_ns + miss_ns, miss_ns));
+		if (late_ns > 0)
+			meter.see(stall(now_ns + pass_ns, late_ns, StallCause::late));
+		now_ns += pass_ns;
+	}
+	meter.reach(position(++pass, now_ns));
+	now_ns += ms;
+}
+
+} // namespace
+
+TEST(Meter, CountsTimeOnceThatSeveralThreadsWait)
+{
+	Meter meter;
+
+	meter.reach(position(1, 0));
+	EXPECT_FALSE(meter.pass_ns());
+	meter.see(stall(30 * ms, 20 * ms));
+	meter.see(stall(35 * ms, 20 * ms)); // five of it alone
+	meter.see(stall(50 * ms, 2 * ms, StallCause::late));
+	meter.reach(position(1, 60 * ms)); // another step of the same pass
+	meter.reach(position(2, 100 * ms));
+	ASSERT_EQ(meter.passes().size(), 1U);
+	const auto &pass = meter.passes().front();
+	EXPECT_EQ(pass.ns, 100 * ms);
+	EXPECT_EQ(pass.stall_ns, 27 * ms);
+	EXPECT_EQ(pass.misses, 2U);
+	EXPECT_EQ(pass.lates, 1U);
+	EXPECT_EQ(pass.late_ns, 2 * ms);
+	EXPECT_EQ(meter.compute_ns(), 73 * ms);
+	EXPECT_EQ(meter.miss_ns(), 20 * ms);
+}
+
+TEST(Meter, PausesBetweenPassesDoNotCount)
+{
+	Meter meter;
+	Event end;
+
+	end.kind = Event::Kind::pass_end;
+	end.pid = 7;
+	end.time_ns = 40 * ms;
+	meter.reach(position(1, 0));
+	meter.see(end);
+	meter.reach(position(2, 1000 * ms));
+	EXPECT_EQ(meter.pass_ns(), 40 * ms);
+	meter.cut();
+	meter.reach(position(3, 2000 * ms)); // the second was cut short
+	EXPECT_EQ(meter.counted(), 1U);
+	meter.reach(position(7, 3000 * ms)); // some were not seen
+	EXPECT_EQ(meter.counted(), 1U);
+}
+
+TEST(Judge, APlanThatLosesIsLeftAndTriedAgain)
+{
+	Meter meter;
+	Judge judge;
+	std::uint64_t pass = 0, now = 0;
+
+	// Demand alone would take 60 ms and 10 misses of 4 ms: 100 ms.
+	for (int look = 0; look < 8 && !judge.refuses(); look++) {
+		run(meter, 4, 134 * ms, 4 * ms, 70 * ms, pass, now);
+		judge.look(meter, 10, true);
+	}
+	EXPECT_TRUE(judge.refuses());
+	EXPECT_FALSE(judge.demand_measured());
+	EXPECT_FALSE(judge.why().empty());
+
+	meter.restart();
+	run(meter, 8, 120 * ms, 4 * ms, 0, pass, now);
+	judge.look(meter, 0, false);
+	EXPECT_TRUE(judge.refuses()); // it is indeed better without
+	EXPECT_TRUE(judge.demand_measured());
+	EXPECT_EQ(judge.demand_ns(), 120 * ms);
+	run(meter, 16, 120 * ms, 4 * ms, 0, pass, now);
+	judge.look(meter, 0, false);
+	EXPECT_FALSE(judge.refuses());
+}
+
+TEST(Judge, AWrongEstimateIsPutRight)
+{
+	Meter meter;
+	Judge judge;
+	std::uint64_t pass = 0, now = 0;
+
+	for (int look = 0; look < 8 && !judge.refuses(); look++) {
+		run(meter, 4, 134 * ms, 4 * ms, 70 * ms, pass, now);
+		judge.look(meter, 10, true);
+	}
+	ASSERT_TRUE(judge.refuses());
+	meter.restart();
+	run(meter, 8, 200 * ms, 4 * ms, 0, pass, now); // demand alone is slower than was thought
+	judge.look(meter, 0, false);
+	EXPECT_FALSE(judge.refuses());
+	judge.planned();
+	meter.restart();
+	for (int look = 0; look < 8; look++) {
+		run(meter, 4, 134 * ms, 4 * ms, 70 * ms, pass, now);
+		judge.look(meter, 10, true);
+		EXPECT_FALSE(judge.refuses());
+	}
+}
+
+TEST(Judge, APlanThatWinsIsKept)
+{
+	Meter meter;
+	Judge judge;
+	std::uint64_t pass = 0, now = 0;
+
+	for (int look = 0; look < 8; look++) {
+		run(meter, 4, 70 * ms, 4 * ms, 0, pass, now);
+		judge.look(meter, 10, true); // 66 ms and ten misses
+		EXPECT_FALSE(judge.refuses());
+	}
+	EXPECT_EQ(judge.demand_ns(), 106 * ms);
+}
