@@ -84,7 +84,13 @@ Daemon::Daemon(DaemonOptions options, Config config, Loop &loop)
     : options_(std::move(options)), config_(std::move(config)), loop_(loop), workers_(loop),
       server_(loop, [this](const Request &request,
 			   Server::Ticket ticket) { return handle(request, ticket); }),
-      events_(loop, [this](const Declaration &said) { return observer_.hear(said); }),
+      events_(loop,
+	      [this](const Declaration &said) {
+		      auto done = observer_.hear(said);
+		      if (done && config_.plans)
+			      conductor_.carry_out(monotonic_ns());
+		      return done;
+	      }),
       restorer_(config_.mounts, read_released(released_file(options_.socket))),
       observer_(observer_options(config_, conductor_,
 				 [this](const std::string &region, const Path &store) {

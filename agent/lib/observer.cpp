@@ -227,7 +227,10 @@ Result<void> Observer::hear(const Declaration &said)
 {
 	if (!probe_ || !tracker_)
 		return fail("positions are not followed here");
-	auto done = tracker_->hear(said, [](const Position &) {});
+	auto done = tracker_->hear(said, [this](const Position &position) {
+		if (options_.conductor != nullptr)
+			options_.conductor->reach(position);
+	});
 	if (done)
 		probe_->notice(said.pid); // its end is of interest
 	return done;
