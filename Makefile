@@ -5,6 +5,7 @@ CLANG ?= clang-19
 CLANG_TIDY ?= clang-tidy-19
 BPFTOOL ?= $(or $(shell PATH=$$PATH:/usr/sbin command -v bpftool),bpftool)
 CXXFLAGS ?= -O2 -g
+CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
@@ -14,7 +15,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 
-.PHONY: all kmod bpf agent unit replay kselftest check check-debug check-mutations demo bench fuzz lint tidy install clean help
+.PHONY: all kmod bpf agent unit replay kselftest check check-debug check-mutations demo bench fuzz lint tidy install install-libitme clean help
 
 all: kmod bpf agent ## the module, the BPF programs and the agent, into build/
 
@@ -27,7 +28,7 @@ help: ## this list
 	@echo "  FUZZ_SECONDS=N  how long fuzz takes for each parser ($(FUZZ_SECONDS))"
 	@echo "  SUITE=NAME   what bench measures, else all of it; QUICK=1: fewer runs"
 	@echo "  V=1          show the commands"
-	@echo "  PREFIX=DIR   where install puts the agent ($(PREFIX)); DESTDIR= is honoured"
+	@echo "  PREFIX=DIR   where install puts agent and library ($(PREFIX)); DESTDIR= is honoured"
 
 # ----------------------------------------------------------------------
 # What is built for: x86-64 only, any kernel from 6.12 on.
@@ -112,7 +113,7 @@ test_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/unit/*.cpp)) \
 agent_libs := -lbpf -lnuma
 itmed_libs := $(agent_libs) -lsystemd -lprometheus-cpp-pull -lprometheus-cpp-core
 
-agent: build/itmectl build/itmed ## itmectl and itmed, build/itmectl and build/itmed
+agent: build/itmectl build/itmed build/libitme.so build/libitme.a ## itmectl, itmed and libitme, into build/
 
 build/itmectl: $(itmectl_objs) $(lib_objs)
 	$(call say,LINK,$@)
@@ -122,7 +123,23 @@ build/itmed: $(itmed_objs) $(lib_objs)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(itmed_libs) -o $@
 
-unit: build/tests/unit-tests build/tests/usage-example ## the unit tests, built
+# libitme: for runtimes, in C, and of nothing but libc.
+libitme_objs := $(patsubst %.c,build/%.o,$(wildcard agent/libitme/*.c))
+libitme_soname := libitme.so.1
+
+build/libitme.so: build/$(libitme_soname)
+	$(Q)ln -sf $(libitme_soname) $@
+
+build/$(libitme_soname): $(libitme_objs) agent/libitme/libitme.map
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(libitme_soname) -Wl,-z,defs \
+		-Wl,--version-script,agent/libitme/libitme.map $(libitme_objs) -o $@
+
+build/libitme.a: $(libitme_objs)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+unit: build/tests/unit-tests build/tests/usage-example build/tests/libitme-example ## the unit tests, built
 
 # The C example of the documentation, as it stands there; a unit test and a kernel test run it.
 build/tests/usage-example.c: Documentation/usage.md
@@ -133,9 +150,21 @@ build/tests/usage-example: build/tests/usage-example.c uapi/itme.h
 	$(call say,CC,$@)
 	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) $< -o $@
 
-build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs) $(itmed_objs) $(replay_objs)) $(lib_objs)
+# Without a module its ioctls are answered by tests/unit/libitme_test.cpp.
+# So is that of the manual page, against the library.
+build/tests/libitme-example.c: agent/libitme/libitme.3
+	$(Q)mkdir -p $(@D)
+	$(Q)sed -n '/^\.EX$$/,/^\.EE$$/{//!p}' $< | sed 's/\\e/\\/g; s/\\-/-/g' >$@
+
+build/tests/libitme-example: build/tests/libitme-example.c agent/libitme/libitme.h build/libitme.so
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iagent/libitme -Iuapi $(CFLAGS) $(CPPFLAGS) $< -o $@ \
+		-Lbuild -litme -Wl,-rpath,'$$ORIGIN/..'
+
+build/tests/unit-tests: $(test_objs) $(filter-out %/main.o,$(itmectl_objs) $(itmed_objs) $(replay_objs)) $(lib_objs) \
+	build/libitme.a
 	$(call say,LINK,$@)
-	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(itmed_libs) -lgtest -pthread -o $@
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -Wl,--wrap=ioctl,--wrap=posix_fadvise $^ $(itmed_libs) -lgtest -pthread -o $@
 
 # Tests of telemetry are the agent's own library in the guest, and a runtime's stand-ins.
 telemetry_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/telemetry/*.cpp))
@@ -171,6 +200,7 @@ $(bench_agents): $(lib_objs)
 $(bench_agents): bench_libs := $(agent_libs)
 
 build/agent/lib/device.o build/tests/replay/region.o $(test_objs): cxx_flags += -Iuapi
+$(libitme_objs): c_flags := -Iagent -fPIC -D_GNU_SOURCE
 $(replay_objs) $(bench_objs) $(test_objs): cxx_flags += -Itests
 bpf_users := build/agent/lib/telemetry.o build/agent/lib/probe.o build/agent/lib/counts.o
 $(bpf_users): cxx_flags += -Ibpf -isystem build/bpf
@@ -184,10 +214,10 @@ build/%.o: %.cpp
 build/%.o: %.c
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) -std=c11 -pedantic-errors -Wall -Wextra -Werror -Iuapi $(c_flags) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
 -include $(patsubst %.o,%.d,$(bpf_objs) $(lib_objs) $(itmectl_objs) $(itmed_objs) $(replay_objs) $(bench_objs) \
-	$(test_objs) $(telemetry_objs))
+	$(test_objs) $(telemetry_objs) $(libitme_objs))
 
 # clang-tidy takes long; an object that was not compiled again need not be looked at again.
 tidy: $(patsubst %.o,%.tidy,$(lib_objs) $(itmectl_objs) $(itmed_objs) $(replay_objs) $(bench_objs)) ## clang-tidy alone, for lint
@@ -225,7 +255,14 @@ fuzz: ## fuzz each parser for FUZZ_SECONDS (600)
 # ----------------------------------------------------------------------
 # Proof, show, and use.
 
-kselftest: build/tests/telemetry-tests build/tests/bench/learned build/replay ## the kernel tests, built; scripts/vm runs them
+# The clients of libitme; tests/libitme-selftest builds the one that is llama.cpp.
+build/clients/loop: tests/clients/loop.c agent/libitme/libitme.h build/libitme.so
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -D_GNU_SOURCE -Iagent/libitme -Iuapi $(CFLAGS) $< -o $@ \
+		-Lbuild -litme -Wl,-rpath,'$$ORIGIN/..'
+
+kselftest: build/tests/telemetry-tests build/tests/bench/learned build/replay build/libitme.a build/clients/loop ## the kernel tests, built; scripts/vm runs them
 	$(Q)+$(MAKE) -C tests/kselftest O=$(CURDIR)/build/kselftest
 
 check: ## everything that proves it works, the guest included
@@ -247,7 +284,18 @@ bench: ## measure, beside a peer in one guest: SUITE=NAME (all), QUICK=1
 lint: ## checkpatch, sparse, kernel-doc, clang-format, clang-tidy, shellcheck, codespell
 	$(Q)scripts/lint
 
-install: all ## the module for KDIR's release, itmectl, itmed with its unit, and the header
+install-libitme: build/libitme.so build/libitme.a ## libitme, its headers, its manual page and its .pc file
+	$(Q)install -D -s -m 0755 build/$(libitme_soname) $(DESTDIR)$(PREFIX)/lib/$(libitme_soname)
+	$(Q)ln -sf $(libitme_soname) $(DESTDIR)$(PREFIX)/lib/libitme.so
+	$(Q)install -m 0644 build/libitme.a $(DESTDIR)$(PREFIX)/lib/libitme.a
+	$(Q)install -D -m 0644 agent/libitme/libitme.h $(DESTDIR)$(PREFIX)/include/libitme.h
+	$(Q)install -D -m 0644 uapi/itme.h $(DESTDIR)$(PREFIX)/include/itme.h
+	$(Q)install -D -m 0644 agent/libitme/libitme.3 $(DESTDIR)$(PREFIX)/share/man/man3/libitme.3
+	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|' agent/libitme/libitme.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/libitme.pc
+	$(Q)$(if $(DESTDIR),,ldconfig)
+
+install: all install-libitme ## the module for KDIR's release, itmectl, itmed with its unit, libitme
 	$(Q)install -D -s -m 0755 build/itmectl $(DESTDIR)$(PREFIX)/bin/itmectl
 	$(Q)install -D -s -m 0755 build/itmed $(DESTDIR)$(PREFIX)/sbin/itmed
 	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -255,7 +303,6 @@ install: all ## the module for KDIR's release, itmectl, itmed with its unit, and
 		>$(DESTDIR)$(PREFIX)/lib/systemd/system/itmed.service
 	$(Q)[ -e $(DESTDIR)/etc/itme/itmed.toml ] || \
 		install -D -m 0644 agent/itmed/itmed.toml $(DESTDIR)/etc/itme/itmed.toml
-	$(Q)install -D -m 0644 uapi/itme.h $(DESTDIR)$(PREFIX)/include/itme.h
 	$(Q)install -D -m 0644 $(kmod_dir)/itme.ko $(DESTDIR)/lib/modules/$(release)/updates/itme.ko
 	$(Q)$(if $(DESTDIR),,depmod $(release))
 

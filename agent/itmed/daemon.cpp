@@ -84,6 +84,13 @@ Daemon::Daemon(DaemonOptions options, Config config, Loop &loop)
     : options_(std::move(options)), config_(std::move(config)), loop_(loop), workers_(loop),
       server_(loop, [this](const Request &request,
 			   Server::Ticket ticket) { return handle(request, ticket); }),
+      events_(loop,
+	      [this](const Declaration &said) {
+		      auto done = observer_.hear(said);
+		      if (done && config_.plans)
+			      conductor_.carry_out(monotonic_ns());
+		      return done;
+	      }),
       restorer_(config_.mounts, read_released(released_file(options_.socket))),
       observer_(observer_options(config_, conductor_,
 				 [this](const std::string &region, const Path &store) {
@@ -102,6 +109,9 @@ Result<void> Daemon::start()
 		return done;
 	if (auto done = server_.listen(options_.socket, config_.socket_group); !done)
 		return done;
+	// It works without: positions are seen from outside then.
+	if (const auto done = events_.listen(options_.socket.parent_path() / "events.sock"); !done)
+		log(Level::error, done.error().text);
 	if (auto done = watch_mounts(); !done)
 		return done;
 	listen_for_metrics();
@@ -495,6 +505,7 @@ Json Daemon::status_json() const
 		  {"uptime_ns", monotonic_ns() - started_ns_},
 		  {"metrics_port", exporter_ ? Json(exporter_->port()) : Json()}};
 
+	json["events"] = events_.to_json();
 	json["restore"] = restorer_.to_json();
 	json["mounted"] = Json::array();
 	for (const auto &path : mounts_)

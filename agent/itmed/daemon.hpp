@@ -4,6 +4,7 @@
 #pragma once
 
 #include "itmed/config.hpp"
+#include "itmed/event_socket.hpp"
 #include "itmed/exporter.hpp"
 #include "itmed/history.hpp"
 #include "itmed/loop.hpp"
@@ -72,6 +73,7 @@ private:
 	Service service_;
 	Workers workers_;
 	Server server_;
+	EventSocket events_;
 	Restorer restorer_;
 	std::optional<Exporter> exporter_;
 	Conductor conductor_; // before the observer, which tells it

@@ -306,6 +306,19 @@ Observation Observer::sample(std::uint64_t now_ns)
 	return now;
 }
 
+Result<void> Observer::hear(const Declaration &said)
+{
+	if (!probe_ || !tracker_)
+		return fail("positions are not followed here");
+	auto done = tracker_->hear(said, [this](const Position &position) {
+		if (options_.conductor != nullptr)
+			options_.conductor->reach(position);
+	});
+	if (done)
+		probe_->notice(said.pid); // its end is of interest
+	return done;
+}
+
 int Observer::event_fd() const
 {
 	return probe_ ? probe_->event_fd() : -1;

@@ -67,6 +67,9 @@ public:
 	// while there is an instance: they would keep the module from being unloaded.
 	[[nodiscard]] Observation sample(std::uint64_t now_ns);
 
+	// What a runtime says of itself. Fails where its region is not followed.
+	Result<void> hear(const Declaration &said);
+
 	// To be polled, where there is one; and what to call then.
 	[[nodiscard]] int event_fd() const;
 	void drain();

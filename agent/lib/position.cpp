@@ -145,7 +145,7 @@ std::optional<Position> Follower::begin_pass(const Event &event)
 {
 	began_pid_ = event.pid;
 	began_ns_ = event.time_ns;
-	if (event.pid != pid_ || landmarks_.steps() == 0)
+	if (event.pid != pid_ || announced_ || landmarks_.steps() == 0)
 		return std::nullopt;
 	told_ = true;
 	next_pass();
@@ -160,8 +160,7 @@ std::optional<Position> Follower::see_granule(const Event &event)
 	const auto time_ns = event.time_ns - (waited ? static_cast<std::uint64_t>(event.value) : 0);
 
 	notice_reader(event);
-	if (event.kind == Event::Kind::touch && step &&
-	    landmarks_.mark_of(*step) == event.granule)
+	if (event.kind == Event::Kind::touch && step && landmarks_.mark_of(*step) == event.granule)
 		watches_[*step] = {.set = false, .touched = true};
 	if (!step || (last_ && time_ns < last_->time_ns))
 		return std::nullopt;
@@ -196,7 +195,7 @@ std::optional<Position> Follower::see(const Event &event)
 			other_pid_ = 0;
 		if (event.pid == pid_) { // in mid-pass or not: the next one begins anew
 			pid_ = std::exchange(other_pid_, 0);
-			told_ = false;
+			told_ = announced_ = false;
 			last_.reset();
 			if (pass_ > 0)
 				next_pass();
@@ -206,13 +205,22 @@ std::optional<Position> Follower::see(const Event &event)
 	return std::nullopt;
 }
 
-Position Follower::announce(std::uint64_t pass, std::uint32_t position, std::uint64_t time_ns)
+Position Follower::announce(std::uint64_t pass, std::uint32_t position, std::uint32_t pid,
+			    std::uint64_t time_ns)
 {
+	Event event;
+
+	event.pid = pid;
+	if (pid_ != pid && !announced_) // who declares is followed rather than who only reads
+		other_pid_ = pid_;
+	pid_ = pid;
+	if (last_ && pass == pass_ && time_ns < last_->time_ns)
+		return *last_; // a touch has told more since it was sent
 	if (pass != pass_)
 		next_pass();
 	pass_ = pass;
-	told_ = true;
-	return publish(std::min(position, landmarks_.steps() - 1), {}, time_ns,
+	told_ = announced_ = true;
+	return publish(std::min(position, landmarks_.steps() - 1), event, time_ns,
 		       PositionSource::event);
 }
 

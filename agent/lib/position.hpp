@@ -99,8 +99,9 @@ public:
 
 	// A new position, where the event tells one.
 	std::optional<Position> see(const Event &event);
-	// The runtime said so itself.
-	Position announce(std::uint64_t pass, std::uint32_t position, std::uint64_t time_ns);
+	// The runtime said so itself; its own count of passes is used from now on.
+	Position announce(std::uint64_t pass, std::uint32_t position, std::uint32_t pid,
+			  std::uint64_t time_ns);
 
 	// Granules to be watched from now on. Each is named once, until it was touched or
 	// a whole pass went by without that.
@@ -133,6 +134,7 @@ private:
 	std::uint64_t began_ns_ = 0;  // the pass, where the runtime tells
 	std::uint32_t began_pid_ = 0; // who has last begun one, followed or not
 	bool told_ = false;           // passes are told by the runtime
+	bool announced_ = false;      // by events, with their numbers
 };
 
 } // namespace itme

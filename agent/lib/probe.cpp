@@ -261,6 +261,11 @@ Result<std::size_t> Probe::events(std::chrono::milliseconds timeout, const Sink 
 	return own.size() + static_cast<std::size_t>(std::max(count, 0));
 }
 
+void Probe::notice(std::uint32_t pid)
+{
+	state_->uprobes.notice(pid);
+}
+
 void Probe::find_runtimes()
 {
 	if (!state_->options.runtimes)

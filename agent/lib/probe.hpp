@@ -50,6 +50,8 @@ public:
 	[[nodiscard]] Result<std::size_t> events(std::chrono::milliseconds timeout,
 						 const Sink &sink);
 
+	// A process that had to do with a region: to be looked at the next time.
+	void notice(std::uint32_t pid);
 	// Looks at /proc for processes that map a region, and attaches uprobes to the step
 	// functions of runtimes that are new in them. Every few seconds: it reads the maps of
 	// those processes again, and of new ones.

@@ -25,6 +25,11 @@ struct Tracker::State {
 		std::vector<Follower> followers;
 		std::optional<Learning> learning; // where the order is not declared
 		std::string problem;              // with a watch
+
+		[[nodiscard]] std::uint64_t granules() const
+		{
+			return (bytes + granule_bytes - 1) / granule_bytes;
+		}
 	};
 	std::vector<Followed> regions;
 
@@ -34,6 +39,8 @@ struct Tracker::State {
 	static void watch(Followed &region, std::span<const GranuleRange> ranges);
 	static void watch(Followed &region);
 	static void keep_up(Followed &region, Learning &learning, std::uint64_t now_ns);
+	static Result<void> announce(Followed &region, const Declaration &said, const Sink &sink);
+	static Result<void> release(const Followed &region, const Declaration &said);
 };
 
 Tracker::Tracker() : state_(std::make_unique<State>()) {}
@@ -131,8 +138,7 @@ Result<RegionId> Tracker::learn(const Path &region_file)
 
 	if (!followed)
 		return std::unexpected(followed.error());
-	const auto granules =
-		(followed->bytes + followed->granule_bytes - 1) / followed->granule_bytes;
+	const auto granules = followed->granules();
 	if (granules == 0 || granules > Learner::most_granules)
 		return fail(region_file.string() + ": has " + std::to_string(granules) +
 			    " granules, and an order is learned of at most " +
@@ -214,22 +220,65 @@ void Tracker::see(const Event &event, const Sink &sink)
 	}
 }
 
-Result<Position> Tracker::announce(RegionId region, const std::string &stream, std::uint64_t pass,
-				   std::uint32_t position, std::uint64_t time_ns)
+Result<void> Tracker::State::announce(Followed &region, const Declaration &said, const Sink &sink)
 {
-	for (auto &followed : state_->regions) {
-		if (followed.id != region)
+	for (auto &follower : region.followers) {
+		if (!said.stream.empty() && follower.landmarks().stream() != said.stream)
 			continue;
-		for (auto &follower : followed.followers) {
-			if (follower.landmarks().stream() != stream)
-				continue;
-			if (position >= follower.landmarks().steps())
-				return fail("stream " + stream + " has no position " +
-					    std::to_string(position));
-			return follower.announce(pass, position, time_ns);
-		}
+		if (said.position >= follower.landmarks().steps())
+			return fail("a position that its program does not have");
+		sink(follower.announce(said.pass, said.position, said.pid, said.time_ns));
+		watch(region);
+		return {};
 	}
-	return fail("no stream " + stream + " is followed in this region");
+	return fail("a stream that the region's schedule does not have");
+}
+
+// Only granules that lie wholly in the range, as the others hold more than it; and none
+// that is on its way, since a release would wait for the store.
+Result<void> Tracker::State::release(const Followed &region, const Declaration &said)
+{
+	const auto first = (said.offset + region.granule_bytes - 1) / region.granule_bytes;
+	const auto whole_end = said.offset + said.length == region.bytes
+				       ? region.granules()
+				       : (said.offset + said.length) / region.granule_bytes;
+
+	if (said.offset > region.bytes || said.length > region.bytes - said.offset)
+		return fail("a range that ends past the region's end");
+	if (first >= whole_end)
+		return {};
+	const auto granules = read_residency(region.region, first, whole_end - first);
+	if (!granules)
+		return fail("residency cannot be read: " + errno_text(granules.error()));
+	const auto may_go = [&](std::size_t i) {
+		const auto &granule = (*granules)[i];
+
+		return granule.tier != Tier::store && !granule.busy && !granule.pinned;
+	};
+	for (std::size_t i = 0, end = 0; i < granules->size(); i = end + 1) {
+		for (end = i; end < granules->size() && may_go(end);)
+			end++;
+		if (end == i)
+			continue;
+		const auto from = (first + i) * region.granule_bytes;
+		const auto to = std::min((first + end) * region.granule_bytes, region.bytes);
+		// What somebody pins or holds at this moment is refused: it is needed there.
+		[[maybe_unused]] const auto done =
+			carry_out(region.region,
+				  {.op = HintOp::release, .offset = from, .length = to - from});
+	}
+	return {};
+}
+
+Result<void> Tracker::hear(const Declaration &said, const Sink &sink)
+{
+	const auto region = std::ranges::find(state_->regions, said.region, &State::Followed::id);
+
+	if (region == state_->regions.end())
+		return fail("a file that is no region here, or one without a schedule");
+	if (said.kind != Declaration::Kind::done)
+		return State::announce(*region, said, sink);
+	return said.next_use == Declaration::never ? State::release(*region, said) : Result<void>{};
 }
 
 const Landmarks *Tracker::landmarks(RegionId region, const std::string &stream) const

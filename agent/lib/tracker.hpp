@@ -2,6 +2,7 @@
 // Positions of all runs: followers with the watches that they ask for.
 #pragma once
 
+#include "lib/declaration.hpp"
 #include "lib/error.hpp"
 #include "lib/file.hpp"
 #include "lib/learner.hpp"
@@ -49,10 +50,9 @@ public:
 	// After a batch of events, and every few seconds: watches for what is to be learned,
 	// and what was learned.
 	void keep_up(std::uint64_t now_ns);
-	// An explicit event of a client: STEP and AT at once.
-	[[nodiscard]] Result<Position> announce(RegionId region, const std::string &stream,
-						std::uint64_t pass, std::uint32_t position,
-						std::uint64_t time_ns);
+	// What a runtime says of itself. Fails where that region, stream or position is not
+	// followed.
+	Result<void> hear(const Declaration &said, const Sink &sink);
 
 	// For sums by position; nothing where this stream is not followed.
 	[[nodiscard]] const Landmarks *landmarks(RegionId region, const std::string &stream) const;

@@ -45,6 +45,7 @@ constexpr Quant quants[] = {
 struct Options {
 	const Quant *quant = &quants[1];
 	uint32_t layers = 15, width = 1024, hidden = 2816, heads = 8, vocabulary = 512;
+	uint32_t experts = 0, used = 2; // experts 0: a dense model
 	uint64_t seed = 1;
 	double gain = 1.0; // of a matrix, on a vector of independent elements
 	const char *path = nullptr;
@@ -54,13 +55,15 @@ struct Tensor {
 	std::string name;
 	uint32_t columns, rows; // rows 0: a vector of ones
 	double gain;
+	uint32_t matrices = 0; // 0: one, of two dimensions; else experts, stacked in three
 	uint64_t offset = 0;
 
+	[[nodiscard]] uint32_t all_rows() const { return rows * (matrices == 0 ? 1 : matrices); }
 	[[nodiscard]] uint64_t bytes(const Quant &quant) const
 	{
 		if (rows == 0)
 			return uint64_t{columns} * sizeof(float);
-		return uint64_t{columns} / block_weights * rows * quant.block_bytes;
+		return uint64_t{columns} / block_weights * all_rows() * quant.block_bytes;
 	}
 };
 
@@ -142,7 +145,10 @@ private:
 	Writer &out;
 };
 
-constexpr uint64_t metadata_entries = 21;
+uint64_t metadata_entries(const Options &options)
+{
+	return options.experts == 0 ? 21 : 23;
+}
 
 // A SentencePiece vocabulary: three control tokens, the 256 bytes, then words.
 struct Vocabulary {
@@ -192,6 +198,11 @@ std::vector<Tensor> tensors_of(const Options &options)
 	auto matrix = [&](const std::string &name, uint32_t columns, uint32_t rows, double gain) {
 		tensors.push_back({name + ".weight", columns, rows, gain / std::sqrt(columns)});
 	};
+	// A feed-forward matrix: one, or one of each expert.
+	auto feed_forward = [&](const std::string &name, uint32_t columns, uint32_t rows) {
+		matrix(options.experts == 0 ? name : name + "_exps", columns, rows, options.gain);
+		tensors.back().matrices = options.experts;
+	};
 	auto norm = [&](const std::string &name) {
 		tensors.push_back({name + ".weight", width, 0, 0});
 	};
@@ -205,9 +216,11 @@ std::vector<Tensor> tensors_of(const Options &options)
 		const std::string block = "blk." + std::to_string(i) + ".";
 
 		norm(block + "attn_norm");
-		matrix(block + "ffn_down", hidden, width, options.gain);
-		matrix(block + "ffn_gate", width, hidden, options.gain);
-		matrix(block + "ffn_up", width, hidden, options.gain);
+		feed_forward(block + "ffn_down", hidden, width);
+		feed_forward(block + "ffn_gate", width, hidden);
+		feed_forward(block + "ffn_up", width, hidden);
+		if (options.experts != 0)
+			matrix(block + "ffn_gate_inp", width, options.experts, options.gain);
 		norm(block + "ffn_norm");
 		matrix(block + "attn_k", width, width, 2 * options.gain);
 		matrix(block + "attn_output", width, width, options.gain);
@@ -236,6 +249,10 @@ void write_metadata(Writer &out, const Options &options, const Vocabulary &vocab
 	header.number("llama.attention.head_count_kv", options.heads);
 	header.number("llama.rope.dimension_count", options.width / options.heads);
 	header.number("llama.vocab_size", options.vocabulary);
+	if (options.experts != 0) {
+		header.number("llama.expert_count", options.experts);
+		header.number("llama.expert_used_count", options.used);
+	}
 	header.real("llama.attention.layer_norm_rms_epsilon", 1e-5F);
 	header.text("tokenizer.ggml.model", "llama");
 	header.array("tokenizer.ggml.tokens", STRING, vocabulary.pieces.size());
@@ -248,7 +265,7 @@ void write_metadata(Writer &out, const Options &options, const Vocabulary &vocab
 	header.number("tokenizer.ggml.unknown_token_id", 0);
 	header.number("tokenizer.ggml.bos_token_id", 1);
 	header.number("tokenizer.ggml.eos_token_id", 2);
-	if (header.entries != metadata_entries)
+	if (header.entries != metadata_entries(options))
 		abort();
 }
 
@@ -261,10 +278,12 @@ void write_tensor_list(Writer &out, const Options &options, std::vector<Tensor> 
 		offset += tensor.bytes(*options.quant);
 		offset += -offset % data_alignment;
 		out.text(tensor.name);
-		out.plain(uint32_t{tensor.rows == 0 ? 1U : 2U});
+		out.plain(uint32_t{tensor.rows == 0 ? 1U : tensor.matrices == 0 ? 2U : 3U});
 		out.plain(uint64_t{tensor.columns});
 		if (tensor.rows != 0)
 			out.plain(uint64_t{tensor.rows});
+		if (tensor.matrices != 0)
+			out.plain(uint64_t{tensor.matrices});
 		out.plain(tensor.rows == 0 ? tensor_f32 : options.quant->tensor_type);
 		out.plain(tensor.offset);
 	}
@@ -279,7 +298,7 @@ void write_weights(Writer &out, const Quant &quant, const Tensor &tensor, uint64
 	std::vector<uint8_t> row(size_t{tensor.columns} / block_weights * quant.block_bytes);
 	Random random(seed);
 
-	for (uint32_t i = 0; i < tensor.rows; i++) {
+	for (uint32_t i = 0; i < tensor.all_rows(); i++) {
 		uint64_t signs = 0;
 
 		for (size_t at = 0, block = 0; at < row.size(); at += quant.block_bytes, block++) {
@@ -309,7 +328,7 @@ bool write_model(Writer &out, const Options &options)
 	out.bytes("GGUF", 4);
 	out.plain(uint32_t{3});
 	out.plain(uint64_t{tensors.size()});
-	out.plain(metadata_entries);
+	out.plain(metadata_entries(options));
 	write_metadata(out, options, vocabulary);
 	write_tensor_list(out, options, tensors);
 	out.align();
@@ -340,6 +359,8 @@ void usage(FILE *to)
 	      "  --hidden=N        feed-forward length, a multiple of 32 (2816)\n"
 	      "  --heads=N         (8)\n"
 	      "  --vocabulary=N    tokens, 260 or more (512)\n"
+	      "  --experts=N       of each layer; 0: a dense model (0)\n"
+	      "  --used=N          of them by each token (2)\n"
 	      "  --gain=X          of each matrix (1.0)\n"
 	      "  --seed=N          (1)\n",
 	      to);
@@ -371,6 +392,8 @@ constexpr Number numbers[] = {
 	{'f', &Options::hidden, block_weights, 1U << 18},
 	{'n', &Options::heads, 1, 1024},
 	{'v', &Options::vocabulary, 260, 1U << 18},
+	{'e', &Options::experts, 0, 1024},
+	{'u', &Options::used, 1, 1024},
 };
 
 std::expected<void, std::string> set_option(Options &options, int letter, const char *text)
@@ -418,6 +441,8 @@ std::expected<Options, std::string> parse_options(int argc, char **argv)
 		{"hidden", required_argument, nullptr, 'f'},
 		{"heads", required_argument, nullptr, 'n'},
 		{"vocabulary", required_argument, nullptr, 'v'},
+		{"experts", required_argument, nullptr, 'e'},
+		{"used", required_argument, nullptr, 'u'},
 		{"gain", required_argument, nullptr, 'g'},
 		{"seed", required_argument, nullptr, 's'},
 		{"help", no_argument, nullptr, 'h'},
@@ -440,6 +465,8 @@ std::expected<Options, std::string> parse_options(int argc, char **argv)
 		return std::unexpected("--width and --hidden are multiples of 32");
 	if (options.width % (2 * options.heads) != 0)
 		return std::unexpected("--width is a multiple of twice --heads");
+	if (options.experts != 0 && options.used > options.experts)
+		return std::unexpected("--used is at most --experts");
 	options.path = argv[optind];
 	return options;
 }

@@ -199,11 +199,23 @@ TEST(Position, WatchedGranulesTellWhereItIs)
 	for (std::uint32_t step = 0; step < steps; step++)
 		EXPECT_GE(map.accesses[0].at(step * granules_a_step), passes);
 
-	const auto explicit_one = tracker.announce(*region, "run", 9, 3, itme::monotonic_ns());
-	ASSERT_TRUE(explicit_one);
-	EXPECT_EQ(explicit_one->name, "blk.3");
-	EXPECT_FALSE(tracker.announce(*region, "run", 9, steps, 0));
-	EXPECT_FALSE(tracker.announce(*region, "walk", 9, 0, 0));
+	itme::Declaration said;
+	said.region = *region;
+	said.pid = 77;
+	said.stream = "run";
+	said.pass = 9;
+	said.position = 3;
+	said.time_ns = itme::monotonic_ns();
+	itme::Position announced;
+	const auto sink = [&](const itme::Position &position) { announced = position; };
+	ASSERT_TRUE(tracker.hear(said, sink));
+	EXPECT_EQ(announced.name, "blk.3");
+	EXPECT_EQ(announced.pid, 77);
+	said.position = steps;
+	EXPECT_FALSE(tracker.hear(said, sink));
+	said.position = 0;
+	said.stream = "walk";
+	EXPECT_FALSE(tracker.hear(said, sink));
 	EXPECT_FALSE(tracker.follow("/proc/self/exe", schedule()));
 	EXPECT_FALSE(Tracker().follow(world.path(), itme::Schedule{}));
 }

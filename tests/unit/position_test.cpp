@@ -222,13 +222,25 @@ TEST(Position, ExplicitEvents)
 {
 	Follower follower(region, landmarks());
 
-	const auto position = follower.announce(7, 2, 100);
+	const auto position = follower.announce(7, 2, 1, 100);
 	EXPECT_EQ(position.pass, 7);
 	EXPECT_EQ(position.name, "c");
 	EXPECT_EQ(position.source, PositionSource::event);
+	EXPECT_EQ(position.pid, 1);
 	const auto next = follower.see(event(Event::Kind::touch, 8, 110));
 	ASSERT_TRUE(next);
 	EXPECT_EQ(next->pass, 7);
+	// One that comes late, behind that touch.
+	EXPECT_EQ(follower.announce(7, 1, 1, 105).position, next->position);
+	// The runtime's own count is not mixed with that of its step function.
+	EXPECT_FALSE(follower.see(event(Event::Kind::pass_begin, 0, 120)));
+	EXPECT_EQ(follower.announce(8, 0, 1, 130).pass, 8);
+	// Who declares is followed; a successor is no second reader.
+	EXPECT_EQ(follower.announce(1, 0, 2, 140).pid, 2);
+	EXPECT_FALSE(says(follower.degradations(), "read this region"));
+	follower.see(event(Event::Kind::exit, 0, 150, 2));
+	follower.see(event(Event::Kind::touch, 0, 160, 3));
+	EXPECT_TRUE(follower.see(event(Event::Kind::pass_begin, 0, 170, 3)));
 }
 
 TEST(Position, StallsByPosition)

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+/*
+ * STEP, AT and DONE. The socket is not connected: each datagram looks itmed's up
+ * by its path, so that an itmed that was started again, or later, is found, and
+ * there is nothing to mend after fork(2).
+ */
+#include "libitme/event.h"
+
+#include "libitme/region.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+static_assert(ITME_STREAM_MAX + 1 == sizeof(((struct itme_event *)0)->stream),
+	      "a name has its NUL");
+
+/* Where it cannot be opened all events are lost, and counted. */
+void itme_events_open(struct itme_region *region)
+{
+	const char *path = secure_getenv("ITME_EVENTS");
+
+	if (!path)
+		path = ITME_EVENT_SOCKET;
+	if (!*path || strlen(path) >= sizeof(region->itmed.sun_path))
+		return;
+	region->itmed.sun_family = AF_UNIX;
+	strcpy(region->itmed.sun_path, path);
+	region->events = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+static void send_event(struct itme_region *region, struct itme_event *event)
+{
+	struct timespec now;
+
+	if (!region->granule_bytes)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	event->size = sizeof(*event);
+	event->version = ITME_EVENT_VERSION;
+	event->fd = region->fd;
+	event->time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	if (sendto(region->events, event, sizeof(*event), MSG_DONTWAIT | MSG_NOSIGNAL,
+		   (const struct sockaddr *)&region->itmed, sizeof(region->itmed)) < 0)
+		atomic_fetch_add_explicit(&region->lost_events, 1, memory_order_relaxed);
+}
+
+static int send_position(struct itme_region *region, struct itme_event *event, const char *stream)
+{
+	size_t length = stream ? strnlen(stream, ITME_STREAM_MAX + 1) : 0;
+
+	if (length > ITME_STREAM_MAX || event->pass == 0)
+		return -EINVAL;
+	if (length > 0)
+		memcpy(event->stream, stream, length);
+	send_event(region, event);
+	return 0;
+}
+
+int itme_region_step(struct itme_region *region, const char *stream, uint64_t pass)
+{
+	struct itme_event event = {.kind = ITME_EVENT_STEP, .pass = pass};
+
+	return send_position(region, &event, stream);
+}
+
+int itme_region_at(struct itme_region *region, const char *stream, uint64_t pass, uint32_t position)
+{
+	struct itme_event event = {.kind = ITME_EVENT_AT, .pass = pass, .position = position};
+
+	return send_position(region, &event, stream);
+}
+
+int itme_region_done(struct itme_region *region, uint64_t offset, uint64_t length,
+		     uint32_t next_use)
+{
+	struct itme_event event = {
+		.kind = ITME_EVENT_DONE,
+		.offset = offset,
+		.length = length,
+		.next_use = next_use,
+	};
+	int err = itme_range_check(offset, length);
+
+	if (err)
+		return err;
+	send_event(region, &event);
+	/* Advice that cannot be given is no error of who only says what it is done with. */
+	if (!region->granule_bytes && next_use == ITME_NEXT_NEVER)
+		(void)posix_fadvise(region->fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
+	return 0;
+}
+
+uint64_t itme_region_lost_events(const struct itme_region *region)
+{
+	return atomic_load_explicit(&region->lost_events, memory_order_relaxed);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One datagram from libitme to itmed: a STEP, an AT or a DONE. Its sender is
+ * known by SCM_CREDENTIALS, and its region by the descriptor: what itmed finds
+ * below /proc/PID/fd/ is what the sender has open, and may read.
+ */
+#ifndef LIBITME_EVENT_H
+#define LIBITME_EVENT_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#define ITME_EVENT_SOCKET "/run/itme/events.sock"
+#define ITME_EVENT_VERSION 1
+
+enum itme_event_kind {
+	ITME_EVENT_STEP = 1,
+	ITME_EVENT_AT = 2,
+	ITME_EVENT_DONE = 3,
+};
+
+/* What a kind has no use for is zero. */
+struct itme_event {
+	uint32_t size; /* of this struct; a reader refuses a longer one's tail that is not zero */
+	uint16_t version;
+	uint16_t kind;
+	int32_t fd;              /* of the region, in the sender */
+	uint32_t position;       /* AT: index into the program's steps */
+	uint64_t time_ns;        /* CLOCK_MONOTONIC of the sender */
+	uint64_t pass;           /* STEP, AT: from 1 */
+	uint64_t offset, length; /* DONE: bytes */
+	uint32_t next_use;       /* DONE: passes; 0: not known; UINT32_MAX: never */
+	uint32_t reserved;
+	char stream[64]; /* STEP, AT: zeros after the name; empty: the region's first */
+};
+
+static_assert(sizeof(struct itme_event) == 120, "the layout is an interface");
+
+#endif /* LIBITME_EVENT_H */
