@@ -247,9 +247,10 @@ bench: ## measure, beside a peer in one guest: SUITE=NAME (all), QUICK=1
 lint: ## checkpatch, sparse, kernel-doc, clang-format, clang-tidy, shellcheck, codespell
 	$(Q)scripts/lint
 
-install: all ## the module for KDIR's release, itmectl, itmed with its unit, and the header
+install: all ## the module for KDIR's release, itmectl, itmed with its unit, their man pages, and the header
 	$(Q)install -D -s -m 0755 build/itmectl $(DESTDIR)$(PREFIX)/bin/itmectl
 	$(Q)install -D -s -m 0755 build/itmed $(DESTDIR)$(PREFIX)/sbin/itmed
+	$(Q)install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 agent/itmectl/itmectl.8 agent/itmed/itmed.8
 	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	$(Q)sed 's|@SBINDIR@|$(PREFIX)/sbin|' agent/itmed/itmed.service.in \
 		>$(DESTDIR)$(PREFIX)/lib/systemd/system/itmed.service
