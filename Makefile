@@ -295,9 +295,10 @@ install-libitme: build/libitme.so build/libitme.a ## libitme, its headers, its m
 	$(Q)sed 's|@PREFIX@|$(PREFIX)|' agent/libitme/libitme.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/libitme.pc
 	$(Q)$(if $(DESTDIR),,ldconfig)
 
-install: all install-libitme ## the module for KDIR's release, itmectl, itmed with its unit, libitme
+install: all install-libitme ## the module for KDIR's release, itmectl, itmed with its unit, man pages, libitme
 	$(Q)install -D -s -m 0755 build/itmectl $(DESTDIR)$(PREFIX)/bin/itmectl
 	$(Q)install -D -s -m 0755 build/itmed $(DESTDIR)$(PREFIX)/sbin/itmed
+	$(Q)install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 agent/itmectl/itmectl.8 agent/itmed/itmed.8
 	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	$(Q)sed 's|@SBINDIR@|$(PREFIX)/sbin|' agent/itmed/itmed.service.in \
 		>$(DESTDIR)$(PREFIX)/lib/systemd/system/itmed.service

@@ -33,6 +33,7 @@ struct fault_event {
 	__u32 dev;
 	__u32 tier;
 	__u32 cause;
+	__u32 count;
 	__u64 region;
 	__u64 granule;
 	__u64 latency_ns;
@@ -60,7 +61,7 @@ static void count_in(__u64 *histogram, __u64 value)
 		histogram[bucket]++;
 }
 
-static int count_fault(__u32 cause, __u64 latency_ns, __u64 lead_ns)
+static int count_fault(__u32 cause, __u64 latency_ns, __u64 lead_ns, __u32 count)
 {
 	__u32 key = 0;
 	struct itme_record_fault *record = bpf_map_lookup_elem(&faults, &key);
@@ -76,13 +77,15 @@ static int count_fault(__u32 cause, __u64 latency_ns, __u64 lead_ns)
 	if (cause & ITME_RECORD_CAUSE_READ)
 		record->read_count++;
 	else
-		record->fault_count++;
+		record->fault_count += count;
 	if (cause & ITME_RECORD_CAUSE_MISS)
 		record->miss_count++;
 	if (cause & ITME_RECORD_CAUSE_LATE)
 		record->late_count++;
-	record->latency_sum_ns += latency_ns;
-	count_in(record->latency_log2_count, latency_ns);
+	if (latency_ns) {
+		record->latency_sum_ns += latency_ns;
+		count_in(record->latency_log2_count, latency_ns);
+	}
 	/* The lead of a read is not told. */
 	if ((cause & ITME_RECORD_CAUSE_AHEAD) && !(cause & ITME_RECORD_CAUSE_READ)) {
 		record->ahead_count++;
@@ -94,13 +97,13 @@ static int count_fault(__u32 cause, __u64 latency_ns, __u64 lead_ns)
 
 SEC("tp_btf/fault")
 int BPF_PROG(fault_typed, const struct itme_region *region, __u64 granule, __u32 tier, __u32 cause,
-	     __u64 latency_ns, __u64 lead_ns)
+	     __u64 latency_ns, __u64 lead_ns, __u32 count)
 {
-	return count_fault(cause, latency_ns, lead_ns);
+	return count_fault(cause, latency_ns, lead_ns, count);
 }
 
 SEC("tracepoint/itme/fault")
 int fault_classic(struct fault_event *event)
 {
-	return count_fault(event->cause, event->latency_ns, event->lead_ns);
+	return count_fault(event->cause, event->latency_ns, event->lead_ns, event->count);
 }

@@ -45,6 +45,7 @@ struct itme_event_fault {
 	__u32 dev;
 	__u32 tier;
 	__u32 cause;
+	__u32 count;
 	__u64 region;
 	__u64 granule;
 	__u64 latency_ns;

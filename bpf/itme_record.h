@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The records that bpf/ writes and agent/lib/telemetry.cpp and probe.cpp read;
- * nobody else includes this. Time is summed in nanoseconds, never rounded on the
- * way.
+ * The records that bpf/ writes and agent/lib/telemetry.cpp, probe.cpp and counts.cpp
+ * read; nobody else includes this. Time is summed in nanoseconds, never rounded on
+ * the way.
  */
 #ifndef ITME_RECORD_H
 #define ITME_RECORD_H
@@ -19,7 +19,8 @@
  * itme:fault: bits of cause. A fault had to wait for the store and nothing was
  * hinted; or it had been, but the data was not there yet; or it was the first
  * touch of what a hint had fetched: then lead_ns says how long that was ready.
- * The event also tells of a read(2) that had to wait.
+ * The event also tells of a read(2) that had to wait. Of faults with none of this one
+ * event stands for count of them, and its latency_ns is 0.
  */
 #define ITME_RECORD_CAUSE_MISS 0x1
 #define ITME_RECORD_CAUSE_LATE 0x2
@@ -35,9 +36,9 @@
  * @miss_count: faults and reads that had to wait for it, with nothing hinted
  * @late_count: faults and reads that had to wait although it had been hinted
  * @ahead_count: faults that were the first touch of what a hint had fetched
- * @latency_sum_ns: time that @fault_count and @read_count took
+ * @latency_sum_ns: time that those of @fault_count and @read_count took that waited
  * @lead_sum_ns: time that what @ahead_count counts had been ready
- * @latency_log2_count: how many took 2^index ns or more, but less than twice that
+ * @latency_log2_count: how many of these took 2^index ns or more, but less than twice that
  * @lead_log2_count: for how many of @ahead_count it had been ready so long
  */
 struct itme_record_fault {
@@ -129,7 +130,7 @@ struct itme_record_prefetch {
  * @touch_count: of watched granules
  * @error_count: of itme:error
  * @stall: by enum itme_record_stall_cause
- * @latency_ns: of @fault_count and @waited_read_count
+ * @latency_ns: of those of @fault_count and @waited_read_count that waited
  * @lead_ns: of what was ready in time
  * @fill_ns: reads from the store
  * @tier_bytes: that came into a tier, by enum itme_record_byte_cause

@@ -4,8 +4,8 @@
  * Each has a program on the typed tracepoint and one on the classic tracepoint, for
  * a module without BTF; the agent loads one of them.
  *
- * A fault that did not wait is the common case: it costs a count by region, on this
- * CPU, and one by granule. Threads are looked up when they wait.
+ * Of faults that did not wait, which are the common case, the module tells a few, and for
+ * how many each stands. Threads are looked up when they wait.
  */
 #include <vmlinux.h>
 
@@ -230,15 +230,23 @@ static void count_useful(struct itme_record_region *region, struct itme_record_g
 			bytes_of(place);
 }
 
-static int count_fault(struct place *place, __u32 tier, __u32 cause, __u64 latency_ns,
-		       __u64 lead_ns)
+/* What the module tells of a fault, or of a read. */
+struct fault {
+	__u32 tier;
+	__u32 cause;
+	__u64 latency_ns;
+	__u64 lead_ns;
+	__u32 count;
+};
+
+static int count_fault(struct place *place, const struct fault *fault)
 {
 	struct itme_record_granule *granule = granule_of(place);
 	struct itme_record_region *region = region_of(place);
-	__u32 why = stall_cause(cause, tier);
+	__u32 why = stall_cause(fault->cause, fault->tier);
 	bool waited = why < ITME_RECORD_STALLS;
-	bool ahead = cause & ITME_RECORD_CAUSE_AHEAD;
-	bool read = cause & ITME_RECORD_CAUSE_READ;
+	bool ahead = fault->cause & ITME_RECORD_CAUSE_AHEAD;
+	bool read = fault->cause & ITME_RECORD_CAUSE_READ;
 
 	if (!region)
 		return 0;
@@ -246,30 +254,31 @@ static int count_fault(struct place *place, __u32 tier, __u32 cause, __u64 laten
 	if (ahead || (why == ITME_RECORD_STALL_LATE && granule && granule->fetched_class))
 		count_useful(region, granule, place);
 	if (ahead && !waited)
-		tell(ITME_RECORD_EVENT_USE, place, lead_ns, 0);
+		tell(ITME_RECORD_EVENT_USE, place, fault->lead_ns, 0);
 	if (granule)
-		__sync_fetch_and_add(&granule->fault_count, 1);
+		__sync_fetch_and_add(&granule->fault_count, fault->count);
 	if (ahead && !waited && !read)
-		count_in(&region->lead_ns, lead_ns);
+		count_in(&region->lead_ns, fault->lead_ns);
 	if (read && !waited)
 		return 0;
 	if (!region->granule_bytes) {
 		region->granule_bytes = place->granule_bytes;
 		region->region_bytes = place->region_bytes;
 	}
-	count_in(&region->latency_ns, latency_ns);
+	if (fault->latency_ns)
+		count_in(&region->latency_ns, fault->latency_ns);
 	if (read)
 		region->waited_read_count++;
 	else
-		region->fault_count++;
+		region->fault_count += fault->count;
 	if (waited) {
 		add_stall(&region->stall[cut(why, ITME_RECORD_STALLS)], bytes_of(place),
-			  latency_ns);
-		count_thread(place, why, latency_ns);
+			  fault->latency_ns);
+		count_thread(place, why, fault->latency_ns);
 		if (granule)
 			__sync_fetch_and_add(&granule->stall_ns[cut(why, ITME_RECORD_STALLS)],
-					     latency_ns);
-		tell(ITME_RECORD_EVENT_STALL, place, latency_ns, why);
+					     fault->latency_ns);
+		tell(ITME_RECORD_EVENT_STALL, place, fault->latency_ns, why);
 	}
 	return 0;
 }
@@ -396,12 +405,12 @@ static bool find(const struct itme_region *region, __u64 granule, struct place *
 
 SEC("tp_btf/fault")
 int BPF_PROG(fault_typed, const struct itme_region *region, __u64 granule, __u32 tier, __u32 cause,
-	     __u64 latency_ns, __u64 lead_ns)
+	     __u64 latency_ns, __u64 lead_ns, __u32 count)
 {
+	const struct fault fault = {tier, cause, latency_ns, lead_ns, count};
 	struct place place = {};
 
-	return find(region, granule, &place) ? count_fault(&place, tier, cause, latency_ns, lead_ns)
-					     : 0;
+	return find(region, granule, &place) ? count_fault(&place, &fault) : 0;
 }
 
 SEC("tp_btf/fill")
@@ -471,9 +480,11 @@ int BPF_PROG(error_typed, const struct itme_region *region, __u64 granule, int e
 SEC("tracepoint/itme/fault")
 int fault_classic(struct itme_event_fault *event)
 {
+	const struct fault fault = {event->tier, event->cause, event->latency_ns, event->lead_ns,
+				    event->count};
 	struct place place = PLACE(event);
 
-	return count_fault(&place, event->tier, event->cause, event->latency_ns, event->lead_ns);
+	return count_fault(&place, &fault);
 }
 
 SEC("tracepoint/itme/fill")

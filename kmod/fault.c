@@ -3,6 +3,7 @@
 #include <linux/ktime.h>
 #include <linux/mempolicy.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include "itme.h"
@@ -15,13 +16,42 @@ static vm_fault_t error_to_fault(int err)
 	return VM_FAULT_SIGBUS;
 }
 
+/*
+ * A plain fault waits for nothing and is the first use of nothing, and takes so little
+ * time that telling of it would show. (A prime, so that who touches a round number of
+ * granules in turn is not always met at the same ones.)
+ */
+static unsigned int fault_sample = 127;
+module_param(fault_sample, uint, 0644);
+MODULE_PARM_DESC(fault_sample, "of plain faults, report one of so many, for all of them");
+
+static DEFINE_PER_CPU(u32, plain_faults); /* since the last that was reported */
+
+/* For how many plain faults this one is to be reported; 0: it is not. */
+static u32 sample_plain(void)
+{
+	u32 count = this_cpu_inc_return(plain_faults);
+
+	if (count < READ_ONCE(fault_sample))
+		return 0;
+	this_cpu_write(plain_faults, 0);
+	return count;
+}
+
 static void report(struct itme_region *region, u64 granule, u32 cause, u64 start_ns,
 		   u64 lead_ns)
 {
-	struct itme_granule *g = itme_region_granule(region, granule);
+	struct itme_granule *g;
+	u32 count;
 
+	if (!trace_fault_enabled())
+		return;
+	count = cause || start_ns ? 1 : sample_plain();
+	if (!count)
+		return;
+	g = itme_region_granule(region, granule);
 	trace_fault(region, granule, READ_ONCE(g->tier), cause,
-		    start_ns ? ktime_get_ns() - start_ns : 0, lead_ns);
+		    start_ns ? ktime_get_ns() - start_ns : 0, lead_ns, count);
 }
 
 /*
@@ -64,11 +94,27 @@ static vm_fault_t wait_for_frame(struct vm_fault *vmf, struct itme_region *regio
 	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
 }
 
-/* Lock the frame and make sure that it is still the granule's. */
-static bool lock_frame(struct itme_granule *g, struct folio *folio, bool nowait, u16 *used)
+/*
+ * Only a fault that waits is timed: to read the clock twice costs as much as all else
+ * that reporting one does.
+ */
+static void start_clock(u64 *start_ns)
 {
-	bool locked = nowait ? folio_trylock(folio) : (folio_lock(folio), true);
+	if (trace_fault_enabled() && !*start_ns)
+		*start_ns = ktime_get_ns();
+}
 
+/* Lock the frame and make sure that it is still the granule's. */
+static bool lock_frame(struct itme_granule *g, struct folio *folio, bool nowait, u16 *used,
+		       u64 *start_ns)
+{
+	bool locked = folio_trylock(folio);
+
+	if (!locked && !nowait) {
+		start_clock(start_ns);
+		folio_lock(folio);
+		locked = true;
+	}
 	if (locked && itme_granule_mapped(g, folio, used))
 		return true;
 	if (locked)
@@ -90,7 +136,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	bool nowait = vmf->flags & FAULT_FLAG_RETRY_NOWAIT;
 	bool tried = vmf->flags & FAULT_FLAG_TRIED;
 	u64 granule = vmf->pgoff >> order;
-	u64 start_ns, lead_ns = 0;
+	u64 start_ns = 0, lead_ns = 0;
 	struct itme_granule *g;
 	struct folio *folio;
 	u32 cause = 0;
@@ -98,10 +144,12 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 
 	if (vmf->pgoff >= DIV_ROUND_UP_ULL(region->bytes, PAGE_SIZE))
 		return VM_FAULT_SIGBUS;
-	start_ns = trace_fault_enabled() ? ktime_get_ns() : 0;
 	g = itme_region_granule_alloc(region, granule);
 	if (!g)
 		return VM_FAULT_OOM;
+	/* To find a frame for it is part of the wait. */
+	if (trace_fault_enabled() && READ_ONCE(g->state) != ITME_RESIDENT)
+		start_clock(&start_ns);
 	if (tried && itme_granule_failed(g))
 		return VM_FAULT_SIGBUS;
 	for (;;) {
@@ -116,7 +164,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 				itme_poison_retire(region, granule, folio);
 				folio_put(folio);
 				cond_resched();
-			} else if (lock_frame(g, folio, nowait, &used)) {
+			} else if (lock_frame(g, folio, nowait, &used, &start_ns)) {
 				break;
 			}
 			vmf->page = NULL;
@@ -128,6 +176,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 		}
 		if (PTR_ERR(folio) != -EAGAIN)
 			return error_to_fault(PTR_ERR(folio));
+		start_clock(&start_ns);
 		ret = wait_for_frame(vmf, region, granule, why, fill, start_ns);
 		if (ret)
 			return ret;

@@ -55,7 +55,8 @@ static ssize_t read_some(struct itme_region *region, struct kiocb *iocb, struct 
 	if (cause)
 		trace_fault(region, granule,
 			    READ_ONCE(itme_region_granule(region, granule)->tier),
-			    cause | ITME_CAUSE_READ, start_ns ? ktime_get_ns() - start_ns : 0, 0);
+			    cause | ITME_CAUSE_READ,
+			    start_ns ? ktime_get_ns() - start_ns : 0, 0, 1);
 	if (cause & (ITME_CAUSE_MISS | ITME_CAUSE_LATE))
 		itme_advice_missed(iocb->ki_filp, granule, false);
 	if (direct && PTR_ERR(folio) == -ENODATA)

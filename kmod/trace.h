@@ -28,18 +28,21 @@
 			 { ITME_HINT_CANCEL, "cancel" })
 
 /*
- * A fault was served; one that waited is reported when its wait ends. The first
- * touch of what a hint had fetched has lead_ns, how long it had been ready (not
- * of reads). Of reads only these are reported: those that waited, and first touches.
+ * A fault was served; one that waited is reported when its wait ends. The first touch
+ * of what a hint had fetched has lead_ns, how long it had been ready (not of reads). Of
+ * reads only these are reported: those that waited, and first touches. Of faults that
+ * were neither, one stands for count of them: see fault_sample in fault.c. These are
+ * not timed: latency_ns is 0.
  */
 TRACE_EVENT(fault,
 	TP_PROTO(const struct itme_region *region, u64 granule, u32 tier, u32 cause,
-		 u64 latency_ns, u64 lead_ns),
-	TP_ARGS(region, granule, tier, cause, latency_ns, lead_ns),
+		 u64 latency_ns, u64 lead_ns, u32 count),
+	TP_ARGS(region, granule, tier, cause, latency_ns, lead_ns, count),
 	TP_STRUCT__entry(
 		__field(u32, dev)
 		__field(u32, tier)
 		__field(u32, cause)
+		__field(u32, count)
 		__field(u64, region)
 		__field(u64, granule)
 		__field(u64, latency_ns)
@@ -49,18 +52,19 @@ TRACE_EVENT(fault,
 		__entry->dev = region->inode.i_sb->s_dev;
 		__entry->tier = tier;
 		__entry->cause = cause;
+		__entry->count = count;
 		__entry->region = region->inode.i_ino;
 		__entry->granule = granule;
 		__entry->latency_ns = latency_ns;
 		__entry->lead_ns = lead_ns;
 	),
-	TP_printk("dev=%u:%u region=%llu granule=%llu tier=%s cause=%s latency_ns=%llu lead_ns=%llu",
+	TP_printk("dev=%u:%u region=%llu granule=%llu tier=%s cause=%s latency_ns=%llu lead_ns=%llu count=%u",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->region, __entry->granule,
 		  show_tier(__entry->tier),
 		  __print_flags(__entry->cause, "|", { ITME_CAUSE_MISS, "miss" },
 				{ ITME_CAUSE_LATE, "late" }, { ITME_CAUSE_AHEAD, "ahead" },
 				{ ITME_CAUSE_READ, "read" }, { ITME_CAUSE_MOVE, "move" }),
-		  __entry->latency_ns, __entry->lead_ns)
+		  __entry->latency_ns, __entry->lead_ns, __entry->count)
 );
 
 /*

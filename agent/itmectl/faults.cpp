@@ -8,6 +8,7 @@
 #include "lib/table.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <ostream>
 
 namespace itme {
@@ -63,7 +64,7 @@ Json to_json(const FaultCounts &counts, bool typed)
 void print_faults(std::ostream &out, const FaultCounts &counts)
 {
 	const auto &latency = counts.latency_log2_count, &lead = counts.lead_log2_count;
-	const auto all = counts.fault_count + counts.read_count;
+	const auto waited = std::accumulate(latency.begin(), latency.end(), std::uint64_t{0});
 	Table table{{"FAULTS", ">", "MEANING"}};
 
 	table.add({"served", std::to_string(counts.fault_count), "page faults"});
@@ -75,9 +76,9 @@ void print_faults(std::ostream &out, const FaultCounts &counts)
 		   "waited for the store although it had been hinted"});
 	table.add({"ahead", std::to_string(counts.ahead_count),
 		   "first touch of what a hint had fetched"});
-	if (all > 0) {
-		table.add({"mean latency", format_duration(counts.latency_sum_ns / all),
-			   "of faults and such reads"});
+	if (waited > 0) {
+		table.add({"mean latency", format_duration(counts.latency_sum_ns / waited),
+			   "of faults and reads that waited"});
 		table.add({"half took less than", format_duration(below_ns(latency, half))});
 		table.add({"99 % took less than", format_duration(below_ns(latency, nearly_all))});
 	}

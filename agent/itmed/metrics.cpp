@@ -65,7 +65,7 @@ constexpr std::array descriptions = std::to_array<MetricDescription>({
 	{"itme_prefetch_class_bytes_total", "instance, region, class, result", MetricType::Counter,
 	 "Fetched ahead for hints of a class, from the store or from CXL memory; useful, wasted."},
 	{"itme_fault_latency_seconds", "instance, region", MetricType::Histogram,
-	 "How long faults, and reads that waited, took."},
+	 "How long faults and reads took that waited."},
 	{"itme_prefetch_lead_seconds", "instance, region", MetricType::Histogram,
 	 "How long what was fetched ahead had been ready when it was used."},
 	{"itme_fill_seconds", "instance, region", MetricType::Histogram,

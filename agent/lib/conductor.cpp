@@ -230,6 +230,7 @@ Result<Plan> Conductor::State::plan_for(InstanceState &instance, const Regions &
 	const auto joint = join(parts);
 	PlanOptions options;
 
+	options.thorough = false; // the run goes on meanwhile
 	options.budget = {.dram_bytes = instance.room.dram_bytes,
 			  .cxl_bytes = instance.room.cxl_bytes,
 			  .granule_bytes = instance.room.granule_bytes};

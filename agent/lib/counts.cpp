@@ -2,6 +2,7 @@
 // What the BPF programs have counted, from their maps.
 #include "itme_record.h"
 #include "lib/bpf.hpp"
+#include "lib/cgroups.hpp"
 #include "lib/clock.hpp"
 #include "lib/probe_state.hpp"
 
@@ -173,6 +174,21 @@ Result<std::vector<ThreadStalls>> Probe::State::read_threads(std::uint64_t now_n
 	return threads;
 }
 
+// A cgroup is looked for once, while it is there; later its threads may be all that is known.
+void Probe::State::name_cgroups(const std::vector<ThreadStalls> &threads)
+{
+	std::set<std::uint64_t> unknown, known;
+
+	for (const auto &thread : threads)
+		(cgroups.contains(thread.cgroup_id) ? known : unknown).insert(thread.cgroup_id);
+	std::erase_if(cgroups, [&](const auto &entry) { return !known.contains(entry.first); });
+	if (unknown.empty())
+		return;
+	cgroups.merge(find_cgroups(options.root, unknown));
+	for (const auto id : unknown)
+		cgroups.try_emplace(id);
+}
+
 std::vector<Drop> Probe::State::read_drops() const
 {
 	// In the order of enum itme_record_drop.
@@ -216,6 +232,8 @@ Result<Snapshot> Probe::snapshot()
 		return std::unexpected(threads.error());
 	snapshot.regions = std::move(*regions);
 	snapshot.threads = std::move(*threads);
+	state_->name_cgroups(snapshot.threads);
+	snapshot.cgroups = state_->cgroups;
 	snapshot.drops = state_->read_drops();
 	snapshot.degradations = degradations();
 	return snapshot;

@@ -20,6 +20,7 @@ const std::map<std::string_view, Fields> &fields_of_events()
 		 {{"dev", {8, 4}},
 		  {"tier", {12, 4}},
 		  {"cause", {16, 4}},
+		  {"count", {20, 4}},
 		  {"region", {24, 8}},
 		  {"granule", {32, 8}},
 		  {"latency_ns", {40, 8}},
@@ -64,7 +65,7 @@ const std::map<std::string_view, Fields> &fields_of_events()
 const std::vector<EventKind> &event_kinds()
 {
 	static const std::vector<EventKind> kinds = {
-		{"fault", 6, "stalls, latencies and leads"},
+		{"fault", 7, "stalls, latencies and leads"},
 		{"fill", 7, "bytes read from the store, by cause"},
 		{"migrate", 7, "copies between tiers"},
 		{"evict", 4, "what was dropped, and wasted prefetches"},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Heat: how often each granule was faulted in, touched or filled, over time. What
-// stays mapped is not seen, so heat is a lower bound of use; watches see more.
+// stays mapped is not seen, and faults without a wait are by sample: heat is about a lower
+// bound of use. Watches see more.
 #pragma once
 
 #include "lib/snapshot.hpp"

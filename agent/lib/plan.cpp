@@ -388,7 +388,7 @@ private:
 				window_frames(team) / (team.members.size() + 1), 1, most_slots));
 		}
 		place(team.ranking, best.split, plan.homes);
-		if (team.ranking.size() <= few_granules && !good())
+		if (options.thorough && team.ranking.size() <= few_granules && !good())
 			refine(team, best, floor * near_enough);
 		(void)cost_of(team, best.slots, true);
 		for (const size_t i : team.members) {

@@ -28,6 +28,7 @@ struct PlanOptions {
 	double recall = 0;    // of a predictor of choices: how much of what comes is guessed
 	double precision = 1; // and how much of what is guessed comes
 	bool with_hints = true;
+	bool thorough = true; // of few granules: try other homes for each; takes a second
 };
 
 // Prefetch a granule when the stream has left a position, to be there at another.

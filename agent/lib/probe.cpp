@@ -5,6 +5,7 @@
 #include "lib/bpf.hpp"
 #include "lib/clock.hpp"
 #include "lib/event_format.hpp"
+#include "lib/fd.hpp"
 #include "lib/probe_state.hpp"
 
 #include <algorithm>
@@ -13,7 +14,9 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <cerrno>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace itme {
 
@@ -117,6 +120,19 @@ Result<std::vector<std::string>> choose_classic(telemetry_bpf *skeleton, const P
 	return missing;
 }
 
+// libbpf loads no object with relocations by type where it finds no types of a kernel,
+// not even programs that have none. The object's own satisfy it.
+Result<Fd> own_types()
+{
+	std::size_t bytes = 0;
+	const void *object = telemetry_bpf::elf_bytes(&bytes);
+	Fd file{memfd_create("types", MFD_CLOEXEC)};
+
+	if (!file || write(file.get(), object, bytes) != static_cast<ssize_t>(bytes))
+		return fail("the BPF programs cannot be loaded: " + errno_text(errno));
+	return file;
+}
+
 int take_event(void *context, void *data, std::size_t size)
 {
 	const auto &sink = **static_cast<const Probe::Sink *const *>(context);
@@ -149,8 +165,21 @@ void FreeRing::operator()(ring_buffer *ring) const
 // Opens and loads the programs on tracepoints of one kind, and those of uprobes.
 Result<void> Probe::State::load(bool typed)
 {
+	bpf_object_open_opts open_options{};
+	std::string types_path;
+	Fd types;
+
+	open_options.sz = sizeof(open_options);
+	if (!typed) {
+		auto own = own_types();
+		if (!own)
+			return std::unexpected(own.error());
+		types = std::move(*own);
+		types_path = "/proc/self/fd/" + std::to_string(types.get());
+		open_options.btf_custom_path = types_path.c_str();
+	}
 	links.clear();
-	skeleton.reset(telemetry_bpf::open());
+	skeleton.reset(telemetry_bpf::open(&open_options));
 	if (!skeleton)
 		return std::unexpected(explain_load(errno));
 	for (const auto &event : event_kinds()) {

@@ -45,6 +45,7 @@ struct Probe::State {
 	Uprobes uprobes;
 	std::vector<Event> pending; // that the agent itself has found out
 	std::deque<ThreadStalls> ended;
+	std::map<std::uint64_t, std::string> cgroups; // as Snapshot has them
 	std::uint64_t forgotten_threads = 0;
 
 	Result<void> load(bool typed);
@@ -52,6 +53,7 @@ struct Probe::State {
 	Result<void> open_ring();
 	Result<std::vector<RegionCounts>> read_regions();
 	Result<std::vector<ThreadStalls>> read_threads(std::uint64_t now_ns);
+	void name_cgroups(const std::vector<ThreadStalls> &threads);
 	[[nodiscard]] std::vector<Drop> read_drops() const;
 };
 

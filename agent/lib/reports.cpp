@@ -170,7 +170,7 @@ Json stalls_json(const Observation &now, const std::vector<LayerStalls> &layers)
 				     {"stalls", stalls_of(process.stalls)}},
 				    shares_of(process)));
 	}
-	for (const auto &group : by_cgroup(now.seen->threads)) {
+	for (const auto &group : by_cgroup(now.seen->threads, now.seen->cgroups)) {
 		if (json["cgroups"].size() >= most_rows)
 			break;
 		json["cgroups"].push_back({{"cgroup", group.path},

@@ -8,6 +8,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -100,12 +101,13 @@ struct RegionCounts {
 	std::string instance, name; // as last seen; empty without a mount in sight
 	std::uint64_t granule_bytes = 0, region_bytes = 0;
 
-	std::uint64_t faults = 0;       // page faults, each of its waits counted as one more
+	// Page faults, each of its waits counted as one more; those without a wait by sample.
+	std::uint64_t faults = 0;
 	std::uint64_t waited_reads = 0; // read(2) and its like that waited; others are not seen
 	std::uint64_t touches = 0;      // of watched granules
 	std::uint64_t errors = 0;       // fills that failed, and frames that were retired
 	Stalls stalls;
-	Histogram latency_ns; // of those faults and reads
+	Histogram latency_ns; // of those of them that waited
 	Histogram lead_ns;    // ready until used, of what was fetched ahead and in time
 	Histogram fill_ns;    // reads from the store, from their start
 
@@ -136,7 +138,7 @@ struct ThreadStalls {
 struct GranuleCounts {
 	RegionId region;
 	std::uint64_t granule = 0;
-	std::uint64_t faults = 0; // and reads that waited
+	std::uint64_t faults = 0; // and reads that waited; faults that did not, by sample
 	std::uint64_t fills = 0;
 	std::uint64_t touches = 0; // while watched
 	std::array<std::uint64_t, stall_causes> stall_ns{};
@@ -152,7 +154,9 @@ struct Snapshot {
 	std::uint64_t attached_ns = 0, time_ns = 0;
 	std::vector<RegionCounts> regions; // by id
 	std::vector<ThreadStalls> threads; // most stalled first
-	std::vector<Drop> drops;           // every reason, also with 0
+	// Path of each cgroup_id, "/" the root; "" where it was gone or could not be seen.
+	std::map<std::uint64_t, std::string> cgroups;
+	std::vector<Drop> drops; // every reason, also with 0
 	// Whole sentences: what could not be had, and what is lost by it.
 	std::vector<std::string> degradations;
 };

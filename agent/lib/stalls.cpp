@@ -94,13 +94,16 @@ std::vector<ProcessStalls> by_process(std::span<const ThreadStalls> threads)
 	return most_stalled_first(std::move(sums));
 }
 
-std::vector<CgroupStalls> by_cgroup(std::span<const ThreadStalls> threads)
+std::vector<CgroupStalls> by_cgroup(std::span<const ThreadStalls> threads,
+				    const std::map<std::uint64_t, std::string> &paths)
 {
 	std::map<std::uint64_t, CgroupStalls> sums;
 
 	for (const auto &thread : threads) {
 		auto &sum = sums[thread.cgroup_id];
 
+		if (const auto path = paths.find(thread.cgroup_id); path != paths.end())
+			sum.path = path->second;
 		sum.cgroup_id = thread.cgroup_id;
 		sum.threads++;
 		sum.stalls += thread.stalls;

@@ -41,7 +41,8 @@ struct PositionStalls {
 
 // All most stalled first, but positions in their order.
 [[nodiscard]] std::vector<ProcessStalls> by_process(std::span<const ThreadStalls> threads);
-[[nodiscard]] std::vector<CgroupStalls> by_cgroup(std::span<const ThreadStalls> threads);
+[[nodiscard]] std::vector<CgroupStalls>
+by_cgroup(std::span<const ThreadStalls> threads, const std::map<std::uint64_t, std::string> &paths);
 // A granule that several steps share counts for the first of them.
 [[nodiscard]] std::vector<PositionStalls> by_position(std::span<const GranuleCounts> granules,
 						      RegionId region, const Landmarks &landmarks);

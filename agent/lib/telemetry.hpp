@@ -19,12 +19,12 @@ using Log2Histogram = std::array<std::uint64_t, 64>;
 
 // Faults, and reads that waited, of all instances since the probe was attached.
 struct FaultCounts {
-	std::uint64_t fault_count = 0;
+	std::uint64_t fault_count = 0;    // those without a wait by sample
 	std::uint64_t read_count = 0;     // reads that waited for the store
 	std::uint64_t miss_count = 0;     // waited for the store, nothing was hinted
 	std::uint64_t late_count = 0;     // waited for the store although it was hinted
 	std::uint64_t ahead_count = 0;    // first touch of what a hint had fetched
-	std::uint64_t latency_sum_ns = 0; // of faults and such reads
+	std::uint64_t latency_sum_ns = 0; // of those that waited
 	std::uint64_t lead_sum_ns = 0;    // how long what was touched so had been ready
 	std::uint64_t dropped_count = 0;  // events that could not be counted
 	Log2Histogram latency_log2_count{};

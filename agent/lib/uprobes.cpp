@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bpf/libbpf.h>
 #include <cerrno>
+#include <sstream>
 
 namespace itme {
 
@@ -43,10 +44,19 @@ std::string target_of(const Path &link)
 	return std::filesystem::read_symlink(link, ec).string();
 }
 
-// Other programs of one process differ in it, its threads and time do not.
-std::string identity_of(const std::vector<Mapping> &mappings)
+// Tells a process, and the program that it executes, from any other; "" for none. When it
+// began, and where its code and its stack do: proc(5), stat, 22, 26 and 28.
+std::string identity_of(const Path &process)
 {
-	return mappings.empty() ? "" : mappings.front().range + mappings.front().path;
+	const auto line = read_line(process / "stat").value_or("");
+	const auto name_end = line.rfind(')');
+	std::istringstream words{name_end == line.npos ? "" : line.substr(name_end + 1)};
+	std::string identity, word;
+
+	for (int field = 3; words >> word; field++)
+		if (field == 22 || field == 26 || field == 28)
+			identity += word + ' ';
+	return identity;
 }
 
 } // namespace
@@ -116,10 +126,15 @@ std::vector<Event> Uprobes::look(const Path &root, const std::set<std::uint32_t>
 		const auto pid = it->first;
 		auto &process = it->second;
 		const auto folder = root / "proc" / std::to_string(pid);
-		const auto mappings = parse_mappings(read_file(folder / "maps").value_or(""));
-		const bool gone = mappings.empty();
+		const auto identity = identity_of(folder);
 
-		if (process.maps_region && (gone || identity_of(mappings) != process.identity)) {
+		if (process.identity == identity && !process.links.empty()) {
+			++it; // its mappings, which take long to read, do not matter any more
+			continue;
+		}
+		const auto mappings = parse_mappings(read_file(folder / "maps").value_or(""));
+		const bool gone = identity.empty() || mappings.empty();
+		if (process.maps_region && (gone || identity != process.identity)) {
 			auto &event = events.emplace_back();
 
 			event.kind = gone ? Event::Kind::exit : Event::Kind::exec;
@@ -132,7 +147,7 @@ std::vector<Event> Uprobes::look(const Path &root, const std::set<std::uint32_t>
 			continue;
 		}
 		process.maps_region = true;
-		process.identity = identity_of(mappings);
+		process.identity = identity;
 		process.comm = read_line(folder / "comm").value_or("?");
 		if (process.links.empty() && attach(folder, pid, process, programs))
 			process.problem.clear();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Observes a run of a model in a region until its standard input ends: positions, as
-// itmed would publish them, and what observing has cost. Prints "ready" when it does.
+// itmed would publish them. Prints "ready" when it does.
 #include "bench/program.hpp"
 
 #include "lib/clock.hpp"
@@ -10,7 +10,6 @@
 #include "lib/tracker.hpp"
 
 #include <poll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 using namespace itme;
@@ -25,17 +24,6 @@ void declare(CLI::App &app, Options &options)
 {
 	app.add_option("REGION", options.region)->required();
 	app.add_option("MODEL", options.model, "the file behind it, for its headers")->required();
-}
-
-double processor_s()
-{
-	rusage usage{};
-	const auto seconds = [](const timeval &time) {
-		return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
-	};
-
-	getrusage(RUSAGE_SELF, &usage);
-	return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 Result<bench::Json> measure(const Options &options)
@@ -61,8 +49,6 @@ Result<bench::Json> measure(const Options &options)
 	};
 	uint64_t looked_ns = 0, events = 0;
 	pollfd fds[] = {{STDIN_FILENO, POLLIN, 0}, {probe->event_fd(), POLLIN, 0}};
-	const auto begin_ns = monotonic_ns();
-	const double begin_s = processor_s();
 
 	std::cout << "ready" << std::endl;
 	while (poll(fds, 2, 2000) >= 0 && fds[0].revents == 0) {
@@ -79,19 +65,13 @@ Result<bench::Json> measure(const Options &options)
 		if (const auto snapshot = probe->snapshot(); !snapshot)
 			return std::unexpected(snapshot.error());
 	}
-	const double processor = processor_s() - begin_s;
-	const auto end_ns = monotonic_ns();
 	const auto snapshot = probe->snapshot();
 	if (!snapshot)
 		return std::unexpected(snapshot.error());
 	auto lost = snapshot->degradations;
 	for (auto &sentence : tracker.degradations())
 		lost.push_back(std::move(sentence));
-	return bench::Json{{"positions", positions},
-			   {"events", events},
-			   {"processor_s", processor},
-			   {"wall_s", 1e-9 * static_cast<double>(end_ns - begin_ns)},
-			   {"degradations", lost}};
+	return bench::Json{{"positions", positions}, {"events", events}, {"degradations", lost}};
 }
 
 } // namespace

@@ -7,10 +7,12 @@
 
 #define BYTES (10 * GRANULE + 5000)
 #define SEED 31
+#define FAULT_SAMPLE "/sys/module/itme/parameters/fault_sample"
 
 FIXTURE(trace)
 {
 	struct instance inst;
+	char fault_sample[16]; /* as it was */
 	int region;
 	char *addr;
 	struct tracing tracing;
@@ -20,6 +22,8 @@ FIXTURE_SETUP(trace)
 {
 	char path[256], options[64] = "dram=8M";
 
+	ASSERT_LT(0, read_text(FAULT_SAMPLE, self->fault_sample, sizeof(self->fault_sample)));
+	ASSERT_EQ(0, write_file(FAULT_SAMPLE, "1"));
 	ASSERT_EQ(0, private_mounts());
 	ASSERT_EQ(0, store_path(path, sizeof(path), BYTES, SEED));
 	if (cxl_node() >= 0)
@@ -35,6 +39,7 @@ FIXTURE_SETUP(trace)
 
 FIXTURE_TEARDOWN(trace)
 {
+	EXPECT_EQ(0, write_file(FAULT_SAMPLE, self->fault_sample));
 	EXPECT_EQ(0, tracing_stop(&self->tracing));
 	munmap(self->addr, BYTES);
 	close(self->region);
@@ -62,6 +67,31 @@ TEST_F(trace, faults_and_fills)
 		  2 * tracing_field(&self->tracing, "fault", 3, "latency_ns="));
 	EXPECT_EQ(0, tracing_count(&self->tracing, "migrate", ""));
 	EXPECT_EQ(0, tracing_count(&self->tracing, "evict", ""));
+}
+
+TEST_F(trace, plain_faults_by_sample)
+{
+	enum { PLAIN = 200, SAMPLE = 7 };
+	int cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	int i, sampled;
+
+	EXPECT_EQ(0, touch(self->addr));
+	ASSERT_EQ(0, write_file(FAULT_SAMPLE, "7"));
+	for (i = 0; i < PLAIN; i++) {
+		ASSERT_EQ(0, madvise(self->addr, BYTES, MADV_DONTNEED));
+		EXPECT_EQ(0, touch(self->addr));
+	}
+	ASSERT_TRUE(tracing_read(&self->tracing));
+	/* The last ones of each CPU are not told yet; what was left of others may be, at first. */
+	sampled = tracing_count(&self->tracing, "fault", "latency_ns=0 lead_ns=0 count=7");
+	EXPECT_LE(PLAIN / SAMPLE - 2 * cpus, sampled);
+	EXPECT_GE(PLAIN / SAMPLE, sampled);
+	/* What waits is told at once, and alone. */
+	EXPECT_EQ(1, tracing_count(&self->tracing, "fault", "cause=miss"));
+	EXPECT_EQ(0, touch(self->addr + GRANULE));
+	ASSERT_TRUE(tracing_read(&self->tracing));
+	EXPECT_EQ(2, tracing_count(&self->tracing, "fault", "cause=miss"));
+	EXPECT_LE(2, tracing_count(&self->tracing, "fault", "count=1"));
 }
 
 TEST_F(trace, reads_and_hints)

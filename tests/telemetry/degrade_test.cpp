@@ -7,8 +7,11 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -160,14 +163,18 @@ TEST(Degrade, WithoutATracepoint)
 	std::filesystem::remove_all(root);
 }
 
-// Run by tests/kselftest/telemetry_nobtf_test.sh, with a module that has none.
-TEST(NoBtf, TheClassicEventsDo)
+namespace {
+
+void expect_classic_events_to_do(const char *why)
 {
 	const World world({});
 	ASSERT_TRUE(world.ready());
 	auto probe = Probe::attach({});
 	ASSERT_TRUE(probe) << probe.error().text;
-	EXPECT_TRUE(says(probe->degradations(), "the module has no type information (BTF)"));
+	EXPECT_EQ(probe->fallback_reason(), why);
+	EXPECT_TRUE(says(probe->degradations(),
+			 "using the classic trace events, which are slower, because " +
+				 std::string(why)));
 	EXPECT_TRUE(says(probe->degradations(), "not filled since are not counted"));
 	for (std::uint64_t g = 0; g < 5; g++)
 		world.touch(g);
@@ -176,4 +183,40 @@ TEST(NoBtf, TheClassicEventsDo)
 	EXPECT_EQ(counts_of(*snapshot, world.id()).stalls.of(itme::StallCause::miss).count, 5);
 	EXPECT_EQ(counts_of(*snapshot, world.id()).name, "model");
 	EXPECT_EQ(counts_of(*snapshot, world.id()).granule_bytes, granule_bytes);
+}
+
+} // namespace
+
+// Where libbpf looks for the kernel's types, in a mount name space of this test's own.
+TEST(Degrade, WithoutTypesOfTheKernel)
+{
+	utsname kernel{};
+	std::vector<std::string> hidden;
+	ASSERT_EQ(0, uname(&kernel));
+	const std::string release = kernel.release;
+	ASSERT_EQ(0, unshare(CLONE_NEWNS));
+	ASSERT_EQ(0, mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
+	ASSERT_EQ(0, mount("none", "/sys/kernel/btf", "tmpfs", 0, nullptr));
+	hidden.emplace_back("/sys/kernel/btf");
+	for (const auto &file :
+	     {"/boot/vmlinux-" + release, "/lib/modules/" + release + "/vmlinux-" + release,
+	      "/lib/modules/" + release + "/build/vmlinux",
+	      "/usr/lib/modules/" + release + "/kernel/vmlinux",
+	      "/usr/lib/debug/boot/vmlinux-" + release,
+	      "/usr/lib/debug/boot/vmlinux-" + release + ".debug",
+	      "/usr/lib/debug/lib/modules/" + release + "/vmlinux"}) {
+		if (!std::filesystem::exists(file))
+			continue;
+		ASSERT_EQ(0, mount("/dev/null", file.c_str(), nullptr, MS_BIND, nullptr)) << file;
+		hidden.push_back(file);
+	}
+	expect_classic_events_to_do("the kernel has no type information (BTF)");
+	for (const auto &path : hidden)
+		EXPECT_EQ(0, umount(path.c_str())) << path;
+}
+
+// Run by tests/kselftest/telemetry_nobtf_test.sh, with a module that has none.
+TEST(NoBtf, TheClassicEventsDo)
+{
+	expect_classic_events_to_do("the module has no type information (BTF)");
 }

@@ -57,7 +57,7 @@ TEST(Stalls, ByProcessAndCgroup)
 	const std::vector threads = {thread(10, 11, 100, 0), thread(10, 10, 300, 0),
 				     thread(20, 20, 0, 900)};
 	const auto processes = itme::by_process(threads);
-	const auto cgroups = itme::by_cgroup(threads);
+	const auto cgroups = itme::by_cgroup(threads, {{7, "/user.slice"}, {8, "/"}});
 
 	ASSERT_EQ(processes.size(), 2);
 	EXPECT_EQ(processes[0].pid, 20);
@@ -69,6 +69,8 @@ TEST(Stalls, ByProcessAndCgroup)
 	EXPECT_DOUBLE_EQ(processes[1].share(StallCause::miss), 0.2);
 	ASSERT_EQ(cgroups.size(), 1);
 	EXPECT_EQ(cgroups[0].cgroup_id, 7);
+	EXPECT_EQ(cgroups[0].path, "/user.slice");
+	EXPECT_EQ(itme::by_cgroup(threads, {})[0].path, "");
 	EXPECT_EQ(cgroups[0].stalls.ns(), 1300);
 }
 

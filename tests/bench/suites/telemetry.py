@@ -5,8 +5,11 @@ import bisect
 import json
 import os
 import shutil
+import pathlib
 import statistics
 import subprocess
+import tempfile
+import time
 
 from bench import PROJECT, Failure
 from figures import Broken
@@ -19,7 +22,8 @@ RESIDENT = 64 * MIB
 
 def stall_truth(bench):
     """The share that the worst cause is off by, and each cause's own ratio."""
-    with bench.itme(bench.store() / "data", dram=DATA + 64 * MIB) as itme:
+    cxl = f"16M@{os.environ['ITME_CXL_NODE']}"
+    with bench.itme(bench.store() / "data", dram=DATA + 64 * MIB, cxl=cxl) as itme:
         samples = 16 if bench.quick else 48
         options = (f"--samples={samples}", f"--seed={bench.seed()}")
         figures = bench.program("stall_truth", itme / "data", *options)
@@ -31,6 +35,7 @@ def stall_truth(bench):
         "stall_truth": sample(max(abs(1 - ratio) for ratio in ratios.values())),
         "stall_truth_miss": sample(ratios["miss"]),
         "stall_truth_late": sample(ratios["late"]),
+        "stall_truth_promote": sample(ratios["promote"]),
     }
 
 
@@ -94,6 +99,35 @@ class Observer:
         return json.loads(said)
 
 
+class Itmed:
+    """itmed as it comes, without a configuration."""
+
+    def __init__(self, bench):
+        folder = pathlib.Path(bench.stack.enter_context(tempfile.TemporaryDirectory()))
+        self.bench = bench
+        self.socket = folder / "itmed.sock"
+        self.process = subprocess.Popen(
+            [bench.local("itmed"), "--config", folder / "none.toml", "--socket", self.socket],
+            stderr=subprocess.DEVNULL,
+        )
+
+    def places(self):
+        """Where runs are, as itmed has it."""
+        ask = ("top", "--count=1", "--json", f"--socket={self.socket}")
+        return json.loads(self.bench.run(self.bench.local("itmectl"), *ask))["places"]
+
+    def processor_s(self):
+        """What it has used, with those that it has started and that have ended."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
+            times = stat.read().rsplit(")", 1)[1].split()[11:15]
+        return sum(int(ticks) for ticks in times) / os.sysconf("SC_CLK_TCK")
+
+    def end(self):
+        self.process.terminate()
+        if self.process.wait(timeout=60) != 0:
+            raise Failure(f"itmed: status {self.process.returncode}")
+
+
 def share_right(truth, positions):
     """The share of layers in the middle of which the position was one of theirs."""
     times = [time for time, *_ in positions]
@@ -104,15 +138,20 @@ def share_right(truth, positions):
     return right / len(truth)
 
 
-def decode(bench):
-    """A decode of llama.cpp, observed; all of the model in memory: nothing waits."""
+def llama(bench):
+    """The model, in the store, and the program that decodes and logs the truth."""
     built = PROJECT / "build/bench-llama"
     model = bench.store() / "model.gguf"
     if not model.exists():
         shutil.copyfile(built / "model.gguf", model)
     for library in built.glob("*.so"):
         bench.keep(("library", library.name), lambda path=library: bench.copy(path))
-    truth = bench.keep("truth", lambda: bench.copy(built / "truth"))
+    return model, bench.keep("truth", lambda: bench.copy(built / "truth"))
+
+
+def position(bench):
+    """A decode of llama.cpp, observed; all of the model in memory: nothing waits."""
+    model, truth = llama(bench)
     with bench.itme(model, dram=model.stat().st_size + 64 * MIB) as itme:
         observer = Observer(bench, itme / "model.gguf", model)
         try:
@@ -126,18 +165,44 @@ def decode(bench):
         print(f"    observe: {sentence}", flush=True)
     sources = {source for *_, source in figures["positions"]}
     print(f"    {len(figures['positions'])} positions, by {', '.join(sorted(sources))}", flush=True)
-    return {
-        "position": sample(share_right(layers, figures["positions"])),
-        "agent_cpu": sample(figures["processor_s"] / figures["wall_s"]),
-    }
+    return sample(share_right(layers, figures["positions"]))
+
+
+def agent_cpu(bench):
+    """The same decode, with itmed beside it, once that follows the run."""
+    model, truth = llama(bench)
+    with bench.itme(model, dram=model.stat().st_size + 64 * MIB) as itme:
+        itmed = Itmed(bench)
+        try:
+            wait_until(itmed.socket.exists, "itmed listens")
+            wait_until(lambda: bench.run(truth, itme / "model.gguf", 1) and itmed.places(), "a place")
+            begin_s, begin = itmed.processor_s(), time.monotonic()
+            bench.run(truth, itme / "model.gguf", 50)
+            used_s, wall_s = itmed.processor_s() - begin_s, time.monotonic() - begin
+            passes = max(place["pass"] for place in itmed.places())
+        finally:
+            itmed.end()
+    if passes < 45:
+        raise Broken(f"agent_cpu: itmed has seen {passes} passes of more than 50")
+    print(f"    {used_s:.2f} s of {wall_s:.1f} s", flush=True)
+    return sample(used_s / wall_s)
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Failure(f"it took longer than a minute until {what}")
+        time.sleep(0.1)
 
 
 SUITE = Suite(
     guests={
         # As fast as it can be: what a fault costs shows.
         "fast": ("--cxl=none", "--dram=1536M"),
-        # A read takes long beside a fault of an emulated processor, as on a real one.
-        "throttled": ("--cxl=none", "--dram=1536M", "--nvme-mbps=100"),
+        # A read, and a copy from CXL memory, take long beside a fault of an emulated
+        # processor, as on a real one.
+        "throttled": ("--cxl=type3", "--cxl-size=256M", "--dram=1536M", "--nvme-mbps=100"),
     },
     files={"data": DATA, "resident": RESIDENT},
     drive_bytes=768 * MIB,
@@ -150,16 +215,21 @@ SUITE = Suite(
                 Row("stall_truth", unit="off by", goal=0.05),
                 Row("stall_truth_miss"),
                 Row("stall_truth_late"),
+                Row("stall_truth_promote"),
             ),
             guest="throttled",
             runs=5,
         ),
         Measurement(
-            decode,
-            (
-                Row("position", unit="of layers", goal=0.99, better="higher"),
-                Row("agent_cpu", unit="of a core", goal=0.01),
-            ),
+            position,
+            (Row("position", unit="of layers", goal=0.99, better="higher"),),
+            guest="fast",
+            runs=3,
+            quick=1,
+        ),
+        Measurement(
+            agent_cpu,
+            (Row("agent_cpu", unit="of a core", goal=0.01),),
             guest="fast",
             runs=3,
             quick=1,
