@@ -109,15 +109,14 @@ ok $? "also as a table"
 
 # ---- itmed dies, at any moment
 (
-	for _ in $(seq 12); do
+	for _ in $(seq 20); do
 		play model 3 || exit 1
 	done
 ) &
 player=$!
 deaths=0
 while kill -0 $player 2>/dev/null; do
-	read -r -t "0.$((RANDOM % 9 + 1))" -u "$never"
-	read -r -t 2 -u "$never"
+	read -r -t "$((RANDOM % 5 + 1)).$((RANDOM % 10))" -u "$never" # or while it starts
 	end KILL
 	deaths=$((deaths + 1))
 	start

@@ -7,6 +7,7 @@
 
 echo 1..20
 
+sed -i '1i plans = false' "$config" # it only looks on
 start wait
 ok $? "itmed is up"
 chmod 755 "$run"
