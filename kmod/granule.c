@@ -156,14 +156,14 @@ bool itme_granule_start_fill(struct itme_region *region, struct itme_granule *g,
  * @g: the granule
  * @tier: ITME_TIER_DRAM or ITME_TIER_CXL, of which the caller has a promise
  *
- * Return: false where it is queued or busy already; the promise is the caller's
- * still.
+ * Return: false where it is queued or busy already, or has come since the caller
+ * looked; the promise is the caller's still.
  */
 bool itme_granule_enqueue(struct itme_granule *g, enum itme_tier tier)
 {
 	with_granule_lock(g);
 	if ((g->flags & ITME_GRANULE_QUEUED) || g->state == ITME_FILLING ||
-	    g->state == ITME_MOVING)
+	    g->state == ITME_MOVING || (g->state == ITME_RESIDENT && g->tier == tier))
 		return false;
 	g->flags |= ITME_GRANULE_QUEUED;
 	if (tier == ITME_TIER_CXL)

@@ -252,8 +252,8 @@ Sys<std::vector<HintResult>> carry_out(const Fd &region, std::span<const Hint> h
 	std::vector<struct itme_hint> entries;
 
 	while (results.size() < hints.size()) {
-		const auto some = hints.subspan(results.size(),
-						std::min(hint_chunk, hints.size() - results.size()));
+		const auto some = hints.subspan(
+			results.size(), std::min(hint_chunk, hints.size() - results.size()));
 		auto vec = sized<itme_hint_vec>();
 
 		entries.clear();

@@ -95,8 +95,7 @@ using Counters = std::vector<std::pair<std::string, std::uint64_t>>;
 [[nodiscard]] Sys<std::uint64_t> attach(const Fd &root, const Fd &store, const Attach &request);
 [[nodiscard]] Sys<HintResult> carry_out(const Fd &region, const Hint &hint);
 // One result each; as few calls as the module's hint_max allows.
-[[nodiscard]] Sys<std::vector<HintResult>> carry_out(const Fd &region,
-						     std::span<const Hint> hints);
+[[nodiscard]] Sys<std::vector<HintResult>> carry_out(const Fd &region, std::span<const Hint> hints);
 
 // Waits at most so long; UINT64_MAX: without an end. ETIMEDOUT: not complete yet.
 // A cookie is forgotten when its outcome was told.

@@ -8,7 +8,7 @@ namespace itme {
 
 namespace {
 
-std::optional<std::uint64_t> median_of(const std::deque<PassTime> &passes, auto value)
+std::optional<std::uint64_t> median_of(const std::deque<MeasuredPass> &passes, auto value)
 {
 	std::vector<std::uint64_t> values;
 
@@ -48,7 +48,7 @@ void Meter::see(const Event &event)
 		now_->misses++;
 		now_->miss_ns += ns;
 	} else if (event.cause == StallCause::late) {
-		now_->lates++;
+		now_->late_waits++;
 		now_->late_ns += ns;
 	}
 }
@@ -69,7 +69,7 @@ void Meter::reach(const Position &position)
 	pass_ = position.pass;
 	pid_ = position.pid;
 	ended_ns_ = 0;
-	now_ = PassTime{.begin_ns = position.time_ns};
+	now_ = MeasuredPass{.begin_ns = position.time_ns};
 }
 
 void Meter::cut()
@@ -86,12 +86,12 @@ void Meter::restart()
 
 std::optional<std::uint64_t> Meter::pass_ns() const
 {
-	return median_of(passes_, [](const PassTime &pass) { return pass.ns; });
+	return median_of(passes_, [](const MeasuredPass &pass) { return pass.ns; });
 }
 
 std::optional<std::uint64_t> Meter::compute_ns() const
 {
-	return median_of(passes_, [](const PassTime &pass) { return pass.compute_ns(); });
+	return median_of(passes_, [](const MeasuredPass &pass) { return pass.compute_ns(); });
 }
 
 std::optional<std::uint64_t> Meter::miss_ns() const

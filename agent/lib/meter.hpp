@@ -12,11 +12,11 @@ namespace itme {
 
 // One pass, from its first position to its end where the runtime tells it, else to
 // the first position of the next.
-struct PassTime {
+struct MeasuredPass {
 	std::uint64_t begin_ns = 0, ns = 0;
-	std::uint64_t stall_ns = 0; // time in which any thread waited, counted once
-	std::uint64_t misses = 0, lates = 0;
-	std::uint64_t miss_ns = 0, late_ns = 0; // of all threads
+	std::uint64_t stall_ns = 0;               // time in which any thread waited, counted once
+	std::uint64_t misses = 0, late_waits = 0; // waits
+	std::uint64_t miss_ns = 0, late_ns = 0;   // of all threads
 
 	[[nodiscard]] std::uint64_t compute_ns() const { return ns - std::min(ns, stall_ns); }
 };
@@ -33,7 +33,7 @@ public:
 	// What is measured from now on is another thing: passes before do not count.
 	void restart();
 
-	[[nodiscard]] const std::deque<PassTime> &passes() const { return passes_; }
+	[[nodiscard]] const std::deque<MeasuredPass> &passes() const { return passes_; }
 	[[nodiscard]] std::uint64_t counted() const { return counted_; } // since restart()
 	// Medians of what is kept; nothing without a pass.
 	[[nodiscard]] std::optional<std::uint64_t> pass_ns() const;
@@ -42,8 +42,8 @@ public:
 	[[nodiscard]] std::optional<std::uint64_t> miss_ns() const;
 
 private:
-	std::deque<PassTime> passes_;
-	std::optional<PassTime> now_;
+	std::deque<MeasuredPass> passes_;
+	std::optional<MeasuredPass> now_;
 	std::uint64_t pass_ = 0;
 	std::uint32_t pid_ = 0;
 	std::uint64_t ended_ns_ = 0; // the pass under way, where the runtime told

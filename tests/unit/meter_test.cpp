@@ -68,7 +68,7 @@ TEST(Meter, CountsTimeOnceThatSeveralThreadsWait)
 	EXPECT_EQ(pass.ns, 100 * ms);
 	EXPECT_EQ(pass.stall_ns, 27 * ms);
 	EXPECT_EQ(pass.misses, 2U);
-	EXPECT_EQ(pass.lates, 1U);
+	EXPECT_EQ(pass.late_waits, 1U);
 	EXPECT_EQ(pass.late_ns, 2 * ms);
 	EXPECT_EQ(meter.compute_ns(), 73 * ms);
 	EXPECT_EQ(meter.miss_ns(), 20 * ms);
