@@ -2,7 +2,6 @@
 #include "lib/joint.hpp"
 #include "lib/plan.hpp"
 #include "lib/store_rate.hpp"
-#include "unit/synthetic.hpp"
 
 #include <gtest/gtest.h>
 
