@@ -2,9 +2,13 @@
 """Plans carried out by itmed, beside the bound and beside demand alone."""
 
 import pathlib
+import shutil
+import statistics
+import subprocess
 
 import agent
-from bench import GRANULE
+from bench import GRANULE, PROJECT
+from figures import Broken
 from suite import Measurement, Row, Suite, sample
 
 MIB = 1 << 20
@@ -115,14 +119,89 @@ def harm(bench):
     return sample(subject=(alone + after) / 2, peer=beside)
 
 
+GROUPS = pathlib.Path("/sys/fs/cgroup")
+TOKENS = 16
+SETTLING = 6  # tokens: what is kept has to come in, and the rates have to be known
+
+
+class Decode:
+    """llama.cpp as it is, in a cgroup of its own with so many bytes, or without a limit."""
+
+    def __init__(self, bench, model, limit="max"):
+        group = bench.keep("group", self.make_group)
+        (group / "memory.max").write_text(f"{limit}\n")
+        pathlib.Path("/proc/sys/vm/drop_caches").write_text("3\n")
+        into_group = 'echo $$ >"$0/cgroup.procs"; exec "$@"'
+        said = bench.run("bash", "-c", into_group, group, self.program(bench), model, TOKENS)
+        self.peak = int((group / "memory.peak").read_text())
+        passes = {}
+        for line in said.splitlines():
+            number, _, begin, end = (int(word) for word in line.split())
+            first, last = passes.get(number, (begin, end))
+            passes[number] = (min(first, begin), max(last, end))
+        if len(passes) != TOKENS:
+            raise Broken(f"{len(passes)} tokens were decoded, and {TOKENS} were to be")
+        times = [(end - begin) / 1e9 for begin, end in passes.values()]
+        self.seconds = statistics.median(times[SETTLING:])
+
+    @staticmethod
+    def make_group():
+        if not GROUPS.is_mount():
+            subprocess.run(["mount", "-t", "cgroup2", "none", GROUPS], check=True)
+        (GROUPS / "cgroup.subtree_control").write_text("+memory\n")
+        group = GROUPS / "decode"
+        group.mkdir()
+        return group
+
+    @staticmethod
+    def program(bench):
+        built = PROJECT / "build/bench-llama"
+        for library in built.glob("*.so"):
+            bench.keep(("library", library.name), lambda path=library: bench.copy(path))
+        return bench.keep("truth", lambda: bench.copy(built / "truth"))
+
+
+def llama(bench):
+    """Nothing is declared; memory for two thirds of the model."""
+    model = bench.store() / "large.gguf"
+    if not model.exists():
+        shutil.copyfile(PROJECT / "build/bench-llama/large.gguf", model)
+    size = model.stat().st_size
+    memory = size * 2 // 3 // GRANULE * GRANULE
+    whole = bench.keep("whole", lambda: Decode(bench, model))
+    runtime = whole.peak - size + MIB  # the kernel charges in batches
+    with bench.itme(model, dram=size + 64 * MIB) as itme:
+        compute_s = bench.keep("resident", lambda: Decode(bench, itme / model.name)).seconds
+    bound_s = max(compute_s, (size - memory) / bench.bandwidth(model))
+    page_cache = Decode(bench, model, memory + runtime)
+    with bench.itme(model, dram=memory, window=3 * GRANULE) as itme:
+        with agent.itmed(bench, itme, {model: "auto"}) as itmed:
+            itmed.wait_for("a plan", lambda: itmed.plan(model.name))
+            auto = Decode(bench, itme / model.name, runtime)
+    print(
+        f"    a token: bound {bound_s:.2f} s, computing {compute_s:.2f} s, page cache"
+        f" {page_cache.seconds:.2f} s, auto {auto.seconds:.2f} s",
+        flush=True,
+    )
+    efficiency = bound_s / auto.seconds
+    return {
+        "llama_auto": sample(efficiency, efficiency=efficiency),
+        "llama_gain": sample(subject=page_cache.seconds, peer=auto.seconds),
+    }
+
+
 def measurement(measure, *rows):
     return Measurement(measure, rows, guest="throttled", runs=3, quick=1)
 
 
 SUITE = Suite(
-    guests={"throttled": ("--cxl=none", "--dram=1536M", "--nvme-mbps=200")},
+    guests={
+        "throttled": ("--cxl=none", "--dram=1536M", "--nvme-mbps=200"),
+        # A third of a model in about the time of computing on all of it.
+        "llama": ("--cxl=none", "--dram=1536M", "--nvme-mbps=50"),
+    },
     files={"data": MODEL, "small": SMALL},
-    drive_bytes=768 * MIB,
+    drive_bytes=1024 * MIB,
     measurements=(
         measurement(
             dense_05,
@@ -138,5 +217,15 @@ SUITE = Suite(
         measurement(dense_2, Row("dense_2", goal=0.90, better="higher")),
         measurement(learned, Row("learned", unit="of programs", goal=1.0, better="higher")),
         measurement(harm, Row("harm", goal=0.98, better="higher")),
+        Measurement(
+            llama,
+            (
+                Row("llama_auto", goal=0.85, better="higher"),
+                Row("llama_gain", goal=2.2, better="higher"),
+            ),
+            guest="llama",
+            runs=3,
+            quick=1,
+        ),
     ),
 )
