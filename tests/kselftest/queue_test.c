@@ -489,6 +489,7 @@ static pid_t hinting_child(const struct instance *inst, int told)
 		int region = region_open(inst, "model", O_RDONLY);
 		char byte;
 
+		setpgid(0, 0); /* one signal for it and its own child */
 		hints[0].cookie = 1;
 		hints[1].op = ITME_HINT_PIN;
 		hints[1].cookie = 2;
@@ -523,7 +524,7 @@ TEST_F(queue, kill_leaves_nothing_behind)
 	EXPECT_EQ(2 * GRANULE, EVENTUALLY(pinned_bytes, 2 * GRANULE));
 	/* Its own child holds the open file too. */
 	EXPECT_EQ(1, EVENTUALLY(late_count, 1));
-	ASSERT_EQ(0, run("kill -9 %d $(cat /proc/%d/task/%d/children)", child, child, child));
+	ASSERT_EQ(0, kill(-child, SIGKILL));
 	ASSERT_EQ(child, waitpid(child, &status, 0));
 	EXPECT_TRUE(WIFSIGNALED(status));
 	EXPECT_EQ(0, read(told[0], &byte, 1)); /* the last of them is gone */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Plans carried out by itmed, beside the bound and beside demand alone."""
 
+import os
 import pathlib
 import shutil
 import statistics
@@ -130,6 +131,7 @@ class Decode:
     def __init__(self, bench, model, limit="max"):
         group = bench.keep("group", self.make_group)
         (group / "memory.max").write_text(f"{limit}\n")
+        os.sync()  # what is dirty would stay, and be charged to others
         pathlib.Path("/proc/sys/vm/drop_caches").write_text("3\n")
         into_group = 'echo $$ >"$0/cgroup.procs"; exec "$@"'
         said = bench.run("bash", "-c", into_group, group, self.program(bench), model, TOKENS)
