@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/conductor.hpp"
 
+#include "lib/device.hpp"
+#include "lib/executor.hpp"
 #include "lib/joint.hpp"
 #include "lib/judge.hpp"
+#include "lib/meter.hpp"
 #include "lib/plan.hpp"
 #include "lib/resident_set.hpp"
+#include "lib/store_rate.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cmath>
+#include <map>
+#include <optional>
+#include <utility>
 
 namespace itme {
 
@@ -67,10 +71,6 @@ struct RegionState {
 	[[nodiscard]] bool lives(std::uint64_t now_ns) const
 	{
 		return seen_ns != 0 && now_ns < seen_ns + active_ns;
-	}
-	[[nodiscard]] std::uint64_t bytes_of(std::uint64_t granule) const
-	{
-		return std::min(what.granule_bytes, what.bytes - granule * what.granule_bytes);
 	}
 	[[nodiscard]] bool refused() const
 	{
@@ -132,6 +132,7 @@ struct Conductor::State {
 	static void give(RegionState &region, StreamState &stream, bool window_in_cxl,
 			 std::uint64_t now_ns);
 	void look(RegionState &region, std::uint64_t now_ns);
+	[[nodiscard]] PlanReport report(const RegionState &region, const StreamState &stream) const;
 };
 
 Conductor::Conductor() : state_(std::make_unique<State>()) {}
@@ -290,7 +291,7 @@ void Conductor::State::adopt(const InstanceState &instance, const Plan &plan,
 				const auto granule = hint.granule - first;
 
 				order.push_back({granule, hint.step, copied});
-				stream.streamed_bytes += copied ? 0 : region.bytes_of(granule);
+				stream.streamed_bytes += copied ? 0 : region.set.bytes_of(granule);
 			}
 			stream.plan.hints.clear();
 			stream.executor =
@@ -373,7 +374,7 @@ void Conductor::State::give(RegionState &region, StreamState &stream, bool windo
 	for (const auto &one : due) {
 		Hint hint{.tier = top,
 			  .offset = one.granule * region.what.granule_bytes,
-			  .length = region.bytes_of(one.granule)};
+			  .length = region.set.bytes_of(one.granule)};
 
 		switch (one.op) {
 		case DueHint::Op::fetch:
@@ -485,10 +486,8 @@ void Conductor::sample(std::uint64_t now_ns, const std::vector<Instance> &all, c
 			if (region.instance != found.name)
 				continue;
 			fills += region.fill_ns;
-			for (const auto &tier : region.bytes)
-				for (const auto cause : {ByteCause::demand, ByteCause::exact,
-							 ByteCause::likely, ByteCause::maybe})
-					bytes += tier[static_cast<std::size_t>(cause)];
+			for (std::size_t tier = 1; tier < region.bytes.size(); tier++)
+				bytes += region.from_store(tier);
 		}
 		instance.rate.add(now_ns, bytes, fills, room.granule_bytes);
 		if (const auto link = instance.rate.link())
@@ -525,67 +524,58 @@ std::uint64_t Conductor::patience_ns() const
 
 // ----------------------------------------------------------------------
 
+PlanReport Conductor::State::report(const RegionState &region, const StreamState &stream) const
+{
+	const auto &declared = region.what.schedule.streams[stream.number];
+	const auto instance = instances.find(region.what.instance);
+	PlanReport report;
+
+	report.instance = region.what.instance;
+	report.region = region.what.region;
+	report.stream = declared.name;
+	report.program = region.what.schedule.programs[declared.program].name;
+	report.origin = region.what.origin;
+	report.counts = stream.executor.counts();
+	report.passes = stream.meter.counted();
+	report.pass_ns = stream.meter.pass_ns().value_or(0);
+	report.compute_ns = stream.meter.compute_ns().value_or(0);
+	report.demand_ns = stream.judge.demand_ns().value_or(0);
+	report.demand_measured = stream.judge.demand_measured();
+	if (instance != instances.end())
+		report.store_bytes_per_s = instance->second.planned_with.bytes_per_s;
+	if (!region.planned) {
+		report.state = region.active ? PlanState::demand : PlanState::idle;
+		report.why = region.refused()          ? stream.judge.why()
+			     : !region.failure.empty() ? region.failure
+			     : region.active           ? ""
+						       : "others run in this instance";
+		return report;
+	}
+	report.dram_bytes = region.set.dram_bytes();
+	report.cxl_bytes = region.set.cxl_bytes();
+	report.streamed_bytes = stream.streamed_bytes;
+	report.slots = stream.executor.slots();
+	report.predicted_ns = static_cast<std::uint64_t>(stream.plan.timing.pass_s * 1e9);
+	report.bound_ns = static_cast<std::uint64_t>(stream.plan.bound.seconds() * 1e9);
+	report.bound_by = stream.plan.bound.by();
+	report.state = !region.active || stream.pid == 0 ? PlanState::idle
+		       : stream.executor.streamed() == 0 ? PlanState::fits
+		       : stream.executor.follows()       ? PlanState::follows
+							 : PlanState::seeking;
+	if (report.state == PlanState::seeking && report.counts.lost > 0)
+		report.why = "the run does not go as its schedule says: " +
+			     std::to_string(report.counts.strays) + " of " +
+			     std::to_string(report.counts.seen) + " accesses were elsewhere";
+	return report;
+}
+
 std::vector<PlanReport> Conductor::reports() const
 {
 	std::vector<PlanReport> reports;
 
-	for (const auto &[id, region] : state_->regions) {
-		const auto instance = state_->instances.find(region.what.instance);
-
-		for (const auto &stream : region.streams) {
-			const auto &declared = region.what.schedule.streams[stream.number];
-			PlanReport report;
-
-			report.instance = region.what.instance;
-			report.region = region.what.region;
-			report.stream = declared.name;
-			report.program = region.what.schedule.programs[declared.program].name;
-			report.origin = region.what.origin;
-			report.counts = stream.executor.counts();
-			report.passes = stream.meter.counted();
-			report.pass_ns = stream.meter.pass_ns().value_or(0);
-			report.compute_ns = stream.meter.compute_ns().value_or(0);
-			report.demand_ns = stream.judge.demand_ns().value_or(0);
-			report.demand_measured = stream.judge.demand_measured();
-			if (instance != state_->instances.end())
-				report.store_bytes_per_s =
-					instance->second.planned_with.bytes_per_s;
-			if (!region.planned) {
-				report.state = region.active ? PlanState::demand : PlanState::idle;
-				report.why = region.refused()          ? stream.judge.why()
-					     : !region.failure.empty() ? region.failure
-					     : region.active           ? ""
-							     : "others run in this instance";
-				reports.push_back(std::move(report));
-				continue;
-			}
-			for (std::uint64_t g = 0; g < region.set.homes().size(); g++) {
-				const auto home = region.set.homes()[g];
-
-				if (home == Home::dram)
-					report.dram_bytes += region.bytes_of(g);
-				else if (home != Home::store)
-					report.cxl_bytes += region.bytes_of(g);
-			}
-			report.streamed_bytes = stream.streamed_bytes;
-			report.slots = stream.executor.slots();
-			report.predicted_ns =
-				static_cast<std::uint64_t>(stream.plan.timing.pass_s * 1e9);
-			report.bound_ns =
-				static_cast<std::uint64_t>(stream.plan.bound.seconds() * 1e9);
-			report.bound_by = stream.plan.bound.by();
-			report.state = !region.active || stream.pid == 0 ? PlanState::idle
-				       : stream.executor.streamed() == 0 ? PlanState::fits
-				       : stream.executor.follows()       ? PlanState::follows
-									 : PlanState::seeking;
-			if (report.state == PlanState::seeking && report.counts.lost > 0)
-				report.why = "the run does not go as its schedule says: " +
-					     std::to_string(report.counts.strays) + " of " +
-					     std::to_string(report.counts.seen) +
-					     " accesses were elsewhere";
-			reports.push_back(std::move(report));
-		}
-	}
+	for (const auto &[id, region] : state_->regions)
+		for (const auto &stream : region.streams)
+			reports.push_back(state_->report(region, stream));
 	return reports;
 }
 
