@@ -240,9 +240,10 @@ void print_plans(std::ostream &out, const Json &report)
 		if (!text_of(row, "origin").empty())
 			out << printable(region_of(row)) << ": its order is "
 			    << printable(text_of(row, "origin")) << '\n';
-		if (!text_of(row, "why").empty())
-			out << printable(region_of(row)) << ": " << printable(text_of(row, "why"))
-			    << '\n';
+		for (const auto *said : {"why", "guesses_why"})
+			if (!text_of(row, said).empty())
+				out << printable(region_of(row)) << ": "
+				    << printable(text_of(row, said)) << '\n';
 	}
 	print_missing(out, report);
 }

@@ -86,6 +86,8 @@ Daemon::Daemon(DaemonOptions options, Config config, Loop &loop)
 			   Server::Ticket ticket) { return handle(request, ticket); }),
       events_(loop,
 	      [this](const Declaration &said) {
+		      if (said.kind == Declaration::Kind::guess)
+			      return hear_guess(said);
 		      auto done = observer_.hear(said);
 		      if (done && config_.plans)
 			      conductor_.carry_out(monotonic_ns());
@@ -455,6 +457,14 @@ void Daemon::watch_events()
 	});
 	if (added)
 		event_fd_ = fd;
+}
+
+Result<void> Daemon::hear_guess(const Declaration &said)
+{
+	if (!config_.plans)
+		return fail("a guess, and plans = false in " + options_.config.string());
+	observer_.drain(); // first what is known: where the run is, and what was used
+	return conductor_.guess(said);
 }
 
 std::optional<Result<Schedule>> Daemon::schedule_of(const std::string &region, const Path &store)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/conductor.hpp"
 
+#include "lib/choices.hpp"
 #include "lib/device.hpp"
 #include "lib/executor.hpp"
+#include "lib/guesses.hpp"
 #include "lib/joint.hpp"
 #include "lib/judge.hpp"
 #include "lib/meter.hpp"
@@ -26,8 +28,9 @@ constexpr std::uint64_t most_patience_ns = second_ns / 10;
 constexpr std::uint64_t passes_to_trust = 2;
 // Between plans that only other measurements are the reason for: longer each time.
 constexpr std::uint64_t least_pause_ns = 2 * second_ns, most_pause_ns = 300 * second_ns;
-// So much another rate, or time of a pass, is worth another plan.
-constexpr double other_rate = 1.25, other_compute = 1.2;
+// So much another rate, or time of a pass, is worth another plan; and so much less that
+// is saved than could be, by the residents among what is chosen from.
+constexpr double other_rate = 1.25, other_compute = 1.2, other_choice = 0.9;
 
 // Of an instance, as sysfs has it.
 struct Room {
@@ -38,7 +41,16 @@ struct Room {
 };
 
 struct StreamState {
-	std::uint32_t number = 0; // of the schedule
+	StreamState(const Conducted &what, std::uint32_t stream, std::uint64_t granules)
+	    : number(stream),
+	      choices(what.schedule, stream, what.declared, what.granule_bytes, granules)
+	{
+	}
+
+	std::uint32_t number; // of the schedule
+	Choices choices;
+	Guesses guesses;
+	std::uint64_t pass = 0;
 	Executor executor{{}, 1};
 	Meter meter;
 	Judge judge;
@@ -52,9 +64,8 @@ struct RegionState {
 	RegionState(Conducted region, Fd file)
 	    : what(std::move(region)), fd(std::move(file)), set(what.granule_bytes, what.bytes)
 	{
-		streams.resize(what.schedule.streams.size());
-		for (std::uint32_t i = 0; i < streams.size(); i++)
-			streams[i].number = i;
+		for (std::uint32_t i = 0; i < what.schedule.streams.size(); i++)
+			streams.emplace_back(what, i, set.homes().size());
 	}
 
 	Conducted what;
@@ -78,6 +89,12 @@ struct RegionState {
 			streams, [](const auto &stream) { return stream.judge.refuses(); });
 	}
 };
+
+// Experts, say, of which some stay in the store; looking up tokens is too little to matter.
+bool chooses(const StreamPlan &plan)
+{
+	return plan.has_choices && plan.demand_slots > 0;
+}
 
 bool differs(double a, double b, double factor)
 {
@@ -131,6 +148,8 @@ struct Conductor::State {
 	static void leave(RegionState &region);
 	static void give(RegionState &region, StreamState &stream, bool window_in_cxl,
 			 std::uint64_t now_ns);
+	static void begin_pass(RegionState &region, StreamState &stream);
+	static void drop(RegionState &region, const std::vector<std::uint32_t> &granules);
 	void look(RegionState &region, std::uint64_t now_ns);
 	[[nodiscard]] PlanReport report(const RegionState &region, const StreamState &stream) const;
 };
@@ -178,6 +197,7 @@ void Conductor::see(const Event &event)
 				stream.pid = 0;
 				stream.executor.end();
 				stream.meter.cut();
+				State::drop(region, stream.guesses.end());
 			}
 		return;
 	}
@@ -187,8 +207,12 @@ void Conductor::see(const Event &event)
 	state_->live(*region, event.time_ns);
 	for (auto &stream : region->streams) {
 		stream.meter.see(event);
-		if (event.kind == Event::Kind::stall || event.kind == Event::Kind::use)
-			stream.executor.see(event);
+		stream.choices.see(event.granule);
+		if (event.kind != Event::Kind::stall && event.kind != Event::Kind::use)
+			continue;
+		stream.executor.see(event);
+		stream.guesses.see(event.granule, event.kind == Event::Kind::use ||
+							  event.cause == StallCause::late);
 	}
 }
 
@@ -207,7 +231,88 @@ void Conductor::reach(const Position &position)
 		stream.pid = position.pid;
 		stream.meter.reach(position);
 		stream.executor.reach(position.position, certain);
+		if (position.pass != std::exchange(stream.pass, position.pass))
+			State::begin_pass(*region, stream);
+		State::drop(*region, stream.guesses.reach(position.position));
 	}
+}
+
+// Watches are for the uses of what is resident, which nothing else tells.
+void Conductor::State::begin_pass(RegionState &region, StreamState &stream)
+{
+	const auto granule = region.what.granule_bytes;
+	std::vector<Hint> hints;
+
+	stream.guesses.begin_pass();
+	if (!chooses(stream.plan))
+		return;
+	for (const auto &range : stream.choices.begin_pass())
+		hints.push_back({.op = HintOp::watch,
+				 .offset = range.first * granule,
+				 .length = std::min(range.count * granule,
+						    region.what.bytes - range.first * granule)});
+	// Uses that are not seen for want of a watch are only not counted.
+	[[maybe_unused]] const auto done = itme::carry_out(region.fd, hints);
+}
+
+// ----------------------------------------------------------------------
+// Guesses
+
+Result<void> Conductor::guess(const Declaration &said)
+{
+	auto *region = state_->find(said.region);
+
+	if (region == nullptr)
+		return fail("a file that is no region here, or one without a plan");
+	const auto stream = std::ranges::find_if(region->streams, [&](const auto &one) {
+		return said.stream.empty() ||
+		       region->what.schedule.streams[one.number].name == said.stream;
+	});
+	if (stream == region->streams.end())
+		return fail("a stream that the region's schedule does not have");
+	if (stream->choices.empty())
+		return fail("a guess for a stream whose program has no choices: all is known");
+
+	const auto granule_bytes = region->what.granule_bytes;
+	std::vector<Guess> guesses;
+	for (const auto &range : said.guesses) {
+		const auto end = std::min(range.offset + range.length, region->what.bytes);
+
+		for (auto g = range.offset / granule_bytes; g * granule_bytes < end; g++) {
+			const auto step = stream->choices.step_of(g);
+
+			if (step && region->set.homes()[g] == Home::store)
+				guesses.push_back({static_cast<std::uint32_t>(g), *step});
+		}
+	}
+	const auto wanted = stream->guesses.take(guesses);
+	const auto window =
+		state_->instances[region->what.instance].window_in_cxl ? Tier::cxl : Tier::dram;
+	std::vector<Hint> hints;
+	for (const auto g : wanted)
+		hints.push_back({.hint_class = HintClass::likely,
+				 .tier = window,
+				 .offset = g * granule_bytes,
+				 .length = region->set.bytes_of(g)});
+	const auto results = itme::carry_out(region->fd, hints);
+	for (std::size_t i = 0; i < wanted.size(); i++)
+		if (!results || (*results)[i].accepted_bytes == 0)
+			stream->guesses.not_fetched(wanted[i]);
+	return {};
+}
+
+// It was fetched for somebody who has passed it by.
+void Conductor::State::drop(RegionState &region, const std::vector<std::uint32_t> &granules)
+{
+	std::vector<Hint> hints;
+
+	for (const auto granule : granules)
+		for (const auto op : {HintOp::cancel, HintOp::release})
+			hints.push_back({.op = op,
+					 .offset = granule * region.what.granule_bytes,
+					 .length = region.set.bytes_of(granule)});
+	// What somebody else holds or pins stays.
+	[[maybe_unused]] const auto done = itme::carry_out(region.fd, hints);
 }
 
 // ----------------------------------------------------------------------
@@ -221,10 +326,12 @@ Result<Plan> Conductor::State::plan_for(InstanceState &instance, const Regions &
 	for (auto *region : planned) {
 		auto &schedule = schedules.emplace_back(region->what.schedule);
 
-		for (auto &stream : region->streams)
+		for (auto &stream : region->streams) {
+			stream.choices.tell(schedule);
 			if (stream.compute_s > 0)
 				set_compute(schedule, schedule.streams[stream.number].program,
 					    static_cast<std::uint64_t>(stream.compute_s * 1e9));
+		}
 	}
 	for (std::size_t i = 0; i < planned.size(); i++)
 		parts.push_back({&schedules[i], planned[i]->what.declared});
@@ -265,9 +372,17 @@ void Conductor::State::adopt(const InstanceState &instance, const Plan &plan,
 	const auto kept = plan.window_in_cxl ? plan.cxl_granules : plan.dram_granules;
 	const auto streaming = static_cast<std::uint64_t>(std::ranges::count_if(
 		plan.streams, [](const auto &stream) { return !stream.hints.empty(); }));
-	// All that is not kept are slots, also more than the plan asks for.
+	// All that is not kept are slots, also more than the plan asks for: but what choices
+	// ask for needs some, and guesses may have half of the others.
+	std::uint64_t chosen = 0, choosing = 0;
+	for (const auto &stream : plan.streams) {
+		chosen += chooses(stream) ? stream.demand_slots : 0;
+		choosing += chooses(stream);
+	}
+	const auto spare = top - std::min(top, kept + chosen);
+	const auto guessed = choosing == 0 ? 0 : streaming == 0 ? spare : spare / 2;
 	const auto slots = std::max<std::uint64_t>(
-		1, (top - std::min(top, kept)) / std::max<std::uint64_t>(streaming, 1));
+		1, (spare - guessed) / std::max<std::uint64_t>(streaming, 1));
 
 	for (std::uint32_t i = 0; i < planned.size(); i++) {
 		auto &region = *planned[i];
@@ -294,6 +409,11 @@ void Conductor::State::adopt(const InstanceState &instance, const Plan &plan,
 				stream.streamed_bytes += copied ? 0 : region.set.bytes_of(granule);
 			}
 			stream.plan.hints.clear();
+			stream.guesses.allow(static_cast<std::uint64_t>(stream.plan.likely_bytes) /
+						     region.what.granule_bytes,
+					     static_cast<std::uint32_t>(chooses(stream.plan)
+										? guessed / choosing
+										: 0));
 			stream.executor =
 				Executor{std::move(order), static_cast<std::uint32_t>(slots),
 					 stream.executor};
@@ -317,6 +437,8 @@ void Conductor::State::leave(RegionState &region)
 	for (auto &stream : region.streams) {
 		stream.executor.end();
 		give(region, stream, false, 0); // takes its hints back
+		drop(region, stream.guesses.end());
+		stream.guesses.allow(0, 0);
 		stream.executor = Executor{{}, 1, stream.executor};
 		stream.streamed_bytes = 0;
 		stream.plan = {};
@@ -450,6 +572,9 @@ void Conductor::State::look(RegionState &region, std::uint64_t now_ns)
 				  stream.executor.follows());
 		if (refused != stream.judge.refuses())
 			instance.stale = true;
+		if (region.planned && !region.fits && stream.choices.known() &&
+		    stream.choices.worth(region.set.homes()) < other_choice)
+			instance.outdated = true;
 		const auto compute = stream.meter.compute_ns();
 		if (!compute || stream.meter.counted() < passes_to_trust)
 			continue;
@@ -536,6 +661,8 @@ PlanReport Conductor::State::report(const RegionState &region, const StreamState
 	report.program = region.what.schedule.programs[declared.program].name;
 	report.origin = region.what.origin;
 	report.counts = stream.executor.counts();
+	report.guesses = stream.guesses.counts();
+	report.guesses_why = stream.guesses.words();
 	report.passes = stream.meter.counted();
 	report.pass_ns = stream.meter.pass_ns().value_or(0);
 	report.compute_ns = stream.meter.compute_ns().value_or(0);
@@ -559,9 +686,10 @@ PlanReport Conductor::State::report(const RegionState &region, const StreamState
 	report.bound_ns = static_cast<std::uint64_t>(stream.plan.bound.seconds() * 1e9);
 	report.bound_by = stream.plan.bound.by();
 	report.state = !region.active || stream.pid == 0 ? PlanState::idle
-		       : stream.executor.streamed() == 0 ? PlanState::fits
 		       : stream.executor.follows()       ? PlanState::follows
-							 : PlanState::seeking;
+		       : stream.executor.streamed() > 0  ? PlanState::seeking
+		       : chooses(stream.plan)            ? PlanState::chooses
+							 : PlanState::fits;
 	if (report.state == PlanState::seeking && report.counts.lost > 0)
 		report.why = "the run does not go as its schedule says: " +
 			     std::to_string(report.counts.strays) + " of " +

@@ -7,6 +7,7 @@
 // that are held here, and another conductor begins with what it finds resident.
 #pragma once
 
+#include "lib/declaration.hpp"
 #include "lib/error.hpp"
 #include "lib/file.hpp"
 #include "lib/instances.hpp"
@@ -47,6 +48,8 @@ public:
 	// In the order in which they happened: an event, and the position that it told.
 	void see(const Event &event);
 	void reach(const Position &position);
+	// A runtime guesses what it will read. Fails where no stream of such choices is known.
+	Result<void> guess(const Declaration &said);
 	// Gives the hints that are due; plans anew where something has changed.
 	void carry_out(std::uint64_t now_ns);
 	// Every few seconds: budgets, rates, pins that are still missing, and whether the

@@ -23,6 +23,7 @@ public:
 	// Asks for what is not where it should be. True when nothing was left to be asked for.
 	bool settle(const Fd &region);
 
+	[[nodiscard]] const std::vector<Home> &homes() const { return homes_; }
 	// That are wanted: in DRAM; in CXL memory, with those that are copied up for their use.
 	[[nodiscard]] std::uint64_t dram_bytes() const { return dram_bytes_; }
 	[[nodiscard]] std::uint64_t cxl_bytes() const { return cxl_bytes_; }
