@@ -398,7 +398,7 @@ void Daemon::sample(std::uint64_t now_ns)
 	restore(now_ns); // regions are detached without an event
 	watch_events();
 	if (exporter_) {
-		AgentFacts agent{.cpu_seconds = cpu_seconds()};
+		AgentFacts agent{.cpu_seconds = cpu_seconds(), .plans = conductor_.reports()};
 
 		for (const auto &mount : restorer_.to_json()) {
 			agent.waiting += text_of(mount, "state") == "waiting";

@@ -26,11 +26,12 @@ constexpr std::uint64_t active_ns = 60 * second_ns; // since its last sign of li
 constexpr std::uint64_t least_patience_ns = second_ns / 1000;
 constexpr std::uint64_t most_patience_ns = second_ns / 10;
 constexpr std::uint64_t passes_to_trust = 2;
+constexpr std::uint64_t few_accesses = 16; // before a schedule is called wrong
 // Between plans that only other measurements are the reason for: longer each time.
 constexpr std::uint64_t least_pause_ns = 2 * second_ns, most_pause_ns = 300 * second_ns;
-// So much another rate, or time of a pass, is worth another plan; and so much less that
-// is saved than could be, by the residents among what is chosen from.
-constexpr double other_rate = 1.25, other_compute = 1.2, other_choice = 0.9;
+// So much another time of a pass is worth another plan; and so much less that is saved than
+// could be, by the residents among what is chosen from.
+constexpr double other_compute = 1.2, other_choice = 0.9;
 
 // Of an instance, as sysfs has it.
 struct Room {
@@ -51,6 +52,7 @@ struct StreamState {
 	Choices choices;
 	Guesses guesses;
 	std::uint64_t pass = 0;
+	std::uint64_t unknown = 0; // waits for what the schedule does not read
 	Executor executor{{}, 1};
 	Meter meter;
 	Judge judge;
@@ -83,6 +85,11 @@ struct RegionState {
 	{
 		return seen_ns != 0 && now_ns < seen_ns + active_ns;
 	}
+	[[nodiscard]] bool stays(std::uint64_t granule) const
+	{
+		return !planned || granule >= set.homes().size() ||
+		       set.homes()[granule] != Home::store;
+	}
 	[[nodiscard]] bool refused() const
 	{
 		return std::ranges::any_of(
@@ -113,6 +120,8 @@ struct Conductor::State {
 		bool outdated = false;
 		std::uint64_t update_ns = 0, pause_ns = least_pause_ns; // from when on; and then
 		bool window_in_cxl = false;
+		// Longer than a pass of any stream: hints that are so late expire.
+		std::uint64_t longest_ns = second_ns;
 	};
 	using Regions = std::vector<RegionState *>;
 
@@ -146,7 +155,7 @@ struct Conductor::State {
 	static Result<Plan> plan_for(InstanceState &instance, const Regions &planned);
 	static void adopt(const InstanceState &instance, const Plan &plan, const Regions &planned);
 	static void leave(RegionState &region);
-	static void give(RegionState &region, StreamState &stream, bool window_in_cxl,
+	static void give(const InstanceState &instance, RegionState &region, StreamState &stream,
 			 std::uint64_t now_ns);
 	static void begin_pass(RegionState &region, StreamState &stream);
 	static void drop(RegionState &region, const std::vector<std::uint32_t> &granules);
@@ -210,7 +219,10 @@ void Conductor::see(const Event &event)
 		stream.choices.see(event.granule);
 		if (event.kind != Event::Kind::stall && event.kind != Event::Kind::use)
 			continue;
-		stream.executor.see(event);
+		const bool known = stream.executor.see(event) ||
+				   stream.choices.step_of(event.granule).has_value() ||
+				   region->stays(event.granule);
+		stream.unknown += !known && event.kind == Event::Kind::stall;
 		stream.guesses.see(event.granule, event.kind == Event::Kind::use ||
 							  event.cause == StallCause::late);
 	}
@@ -436,7 +448,7 @@ void Conductor::State::leave(RegionState &region)
 	region.set.unpin(region.fd);
 	for (auto &stream : region.streams) {
 		stream.executor.end();
-		give(region, stream, false, 0); // takes its hints back
+		give({}, region, stream, 0); // takes its hints back
 		drop(region, stream.guesses.end());
 		stream.guesses.allow(0, 0);
 		stream.executor = Executor{{}, 1, stream.executor};
@@ -484,12 +496,12 @@ void Conductor::State::plan(const std::string &name, std::uint64_t now_ns)
 // ----------------------------------------------------------------------
 // Hints
 
-void Conductor::State::give(RegionState &region, StreamState &stream, bool window_in_cxl,
+void Conductor::State::give(const InstanceState &instance, RegionState &region, StreamState &stream,
 			    std::uint64_t now_ns)
 {
 	const auto due = stream.executor.take();
 	const auto pass_ns = stream.meter.pass_ns().value_or(0);
-	const Tier top = window_in_cxl ? Tier::cxl : Tier::dram;
+	const Tier top = instance.window_in_cxl ? Tier::cxl : Tier::dram;
 	std::vector<Hint> hints;
 	std::vector<std::pair<std::size_t, std::uint64_t>> fetches; // hint, ticket
 
@@ -501,9 +513,9 @@ void Conductor::State::give(RegionState &region, StreamState &stream, bool windo
 		switch (one.op) {
 		case DueHint::Op::fetch:
 			// Of two streams the one that needs it first goes first. What is
-			// late is wanted all the same: it expires a pass after its time.
+			// late is wanted all the same, for longer than any pass takes.
 			if (pass_ns > 0)
-				hint.deadline_ns = now_ns + second_ns + pass_ns +
+				hint.deadline_ns = now_ns + instance.longest_ns +
 						   pass_ns * one.ahead / stream.executor.streamed();
 			fetches.emplace_back(hints.size(), one.ticket);
 			break;
@@ -547,8 +559,7 @@ void Conductor::carry_out(std::uint64_t now_ns)
 	for (auto &[id, region] : state_->regions)
 		for (auto &stream : region.streams)
 			if (region.planned)
-				State::give(region, stream,
-					    state_->instances[region.what.instance].window_in_cxl,
+				State::give(state_->instances[region.what.instance], region, stream,
 					    now_ns);
 }
 
@@ -565,6 +576,8 @@ void Conductor::State::look(RegionState &region, std::uint64_t now_ns)
 	if (region.active != region.lives(now_ns))
 		instance.stale = true;
 	for (auto &stream : region.streams) {
+		instance.longest_ns = std::max(instance.longest_ns,
+					       second_ns + stream.meter.pass_ns().value_or(0));
 		const bool refused = stream.judge.refuses();
 		const auto granule = region.what.granule_bytes;
 
@@ -616,13 +629,14 @@ void Conductor::sample(std::uint64_t now_ns, const std::vector<Instance> &all, c
 		}
 		instance.rate.add(now_ns, bytes, fills, room.granule_bytes);
 		if (const auto link = instance.rate.link())
-			instance.outdated = instance.outdated ||
-					    differs(link->bytes_per_s,
-						    instance.planned_with.bytes_per_s, other_rate);
+			instance.outdated =
+				instance.outdated || differ(*link, instance.planned_with);
 	}
 	std::erase_if(state_->instances, [&](const auto &entry) {
 		return std::ranges::find(all, entry.first, &Instance::name) == all.end();
 	});
+	for (auto &[name, instance] : state_->instances)
+		instance.longest_ns = second_ns;
 	for (auto &[id, region] : state_->regions)
 		state_->look(region, now_ns);
 	carry_out(now_ns);
@@ -690,10 +704,17 @@ PlanReport Conductor::State::report(const RegionState &region, const StreamState
 		       : stream.executor.streamed() > 0  ? PlanState::seeking
 		       : chooses(stream.plan)            ? PlanState::chooses
 							 : PlanState::fits;
-	if (report.state == PlanState::seeking && report.counts.lost > 0)
+	report.unknown = stream.unknown;
+	const auto &counts = report.counts;
+	if (report.state == PlanState::seeking && counts.seen >= few_accesses &&
+	    (counts.lost > 0 || 2 * counts.strays > counts.seen))
 		report.why = "the run does not go as its schedule says: " +
-			     std::to_string(report.counts.strays) + " of " +
-			     std::to_string(report.counts.seen) + " accesses were elsewhere";
+			     std::to_string(counts.strays) + " of " + std::to_string(counts.seen) +
+			     " accesses were elsewhere";
+	else if (region.active && stream.unknown >= few_accesses &&
+		 4 * stream.unknown > counts.seen)
+		report.why = "the run waits for what its schedule does not read, " +
+			     std::to_string(stream.unknown) + " times so far";
 	return report;
 }
 

@@ -95,19 +95,17 @@ void Executor::note(bool hit)
 	}
 }
 
-void Executor::see(const Event &event)
+bool Executor::see(const Event &event)
 {
 	if (order_.empty())
-		return;
+		return false;
 	const auto granule = static_cast<std::uint32_t>(event.granule);
 	const std::uint64_t count = order_.size();
 	const std::uint64_t reference = follows_ ? cursor_ : guess_;
 	const auto place = round_.nearest(granule, static_cast<std::uint32_t>(reference % count));
 
-	if (!place) {
-		counts_.unknown += event.kind == Event::Kind::stall;
-		return;
-	}
+	if (!place)
+		return false;
 	counts_.seen++;
 	for (auto &out : out_)
 		out.used = out.used || at(out.visit).granule == granule;
@@ -140,6 +138,7 @@ void Executor::see(const Event &event)
 		if (follows_ && streak_ >= sure)
 			move_to(guess_);
 	}
+	return true;
 }
 
 void Executor::reach(std::uint32_t step, bool certain)

@@ -39,7 +39,6 @@ struct DueHint {
 struct ExecutorCounts {
 	std::uint64_t seen = 0;                 // accesses to what is streamed
 	std::uint64_t strays = 0;               // of these, where the order does not have them
-	std::uint64_t unknown = 0;              // waits for granules that are not streamed
 	std::uint64_t lost = 0;                 // times that the run was not where the order says
 	std::uint64_t fetched = 0, dropped = 0; // hints
 };
@@ -52,8 +51,9 @@ public:
 	// and from where that one is. What that one has fetched is not dropped.
 	Executor(std::vector<Streamed> order, std::uint32_t slots, const Executor &before);
 
-	// An access to a granule of the region: waited for, or the first use.
-	void see(const Event &event);
+	// An access to a granule of the region: waited for, or the first use. False where the
+	// order does not have it.
+	bool see(const Event &event);
 	// The run has come to this step. Certain where the runtime itself says so; else it
 	// is what a watched granule tells.
 	void reach(std::uint32_t step, bool certain);

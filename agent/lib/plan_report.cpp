@@ -41,7 +41,7 @@ Json plans_json(std::span<const PlanReport> reports)
 			{"demand_measured", report.demand_measured},
 			{"accesses", report.counts.seen},
 			{"strays", report.counts.strays},
-			{"unknown", report.counts.unknown},
+			{"unknown", report.unknown},
 			{"lost", report.counts.lost},
 			{"fetched", report.counts.fetched},
 			{"dropped", report.counts.dropped},

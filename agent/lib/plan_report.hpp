@@ -37,6 +37,7 @@ struct PlanReport {
 	bool demand_measured = false;                 // and not estimated
 	std::uint64_t passes = 0;                     // that were measured with this plan
 	ExecutorCounts counts;
+	std::uint64_t unknown = 0; // waits for granules that the schedule does not read
 	GuessCounts guesses;
 	std::string guesses_why; // in a sentence; "" where nothing was guessed
 };

@@ -9,8 +9,20 @@ namespace {
 
 constexpr std::uint64_t few_reads = 16;
 constexpr double most_variation = 8;
+// The 99th percentile is known by its power of two.
+constexpr double other_rate = 1.25, other_variation = 1.5;
 
 } // namespace
+
+bool differ(const Link &a, const Link &b)
+{
+	const auto by = [](double x, double y, double factor) {
+		return x > factor * y || y > factor * x;
+	};
+
+	return by(a.bytes_per_s, b.bytes_per_s, other_rate) ||
+	       by(a.p99_over_mean, b.p99_over_mean, other_variation);
+}
 
 void StoreRate::add(std::uint64_t time_ns, std::uint64_t bytes, const Histogram &fill_ns,
 		    std::uint64_t granule_bytes)

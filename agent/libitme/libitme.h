@@ -31,7 +31,7 @@ extern "C" {
  *
  * There are two kinds of declaration. NEED (itme_region_need()), FENCE
  * (itme_region_fence()) and their like go to the module, by ioctl(2) on the open
- * file, and tell what came of them. STEP, AT and DONE are events for itmed: sent
+ * file, and tell what came of them. STEP, AT, DONE and GUESS are events for itmed: sent
  * and forgotten, never waited with, and lost where itmed does not run or does not
  * keep up (itme_region_lost_events()).
  *
