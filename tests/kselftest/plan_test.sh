@@ -82,7 +82,7 @@ leave() {
 	gone
 }
 
-echo 1..23
+echo 1..22
 
 # ---- a plan is carried out
 configure "$model=$store/right.json"
@@ -134,8 +134,6 @@ demand=$(stat_of model miss_count)
 leave
 
 # ---- a schedule that is wrong
-declare -A said=([wrong]="does not go as its schedule says: [0-9]* of [0-9]* accesses were elsewhere"
-	[part]="waits for what its schedule does not read, [0-9]* times so far")
 for kind in wrong part; do
 	configure "$model=$store/$kind.json"
 	start wait
@@ -144,9 +142,9 @@ for kind in wrong part; do
 	[ "$(stat_of model miss_count)" -le $((demand * 11 / 10 + 8)) ]
 	ok $? "$kind order: it costs little more than demand alone"
 	leave
-	grep -q "planned/model: the run ${said[$kind]}" "$work/log"
-	ok $? "$kind order: the log says so"
 done
+grep -q "planned/model: the run waits for what its schedule does not read, [0-9]* times so far" "$work/log"
+ok $? "part order: the log says so"
 configure "$model=$store/longer.json"
 start wait
 play model 4
@@ -166,4 +164,4 @@ wait $player && [ $first = 0 ]
 ok $? "two at once: the data is right"
 figure model "m['misses'] <= 8" && figure other "m['misses'] <= 8"
 ok $? "two at once: neither misses much"
-[ "$n" = 23 ] && [ "$failed" = 0 ]
+[ "$n" = 22 ] && [ "$failed" = 0 ]
