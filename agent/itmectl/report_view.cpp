@@ -221,11 +221,6 @@ void print_plans(std::ostream &out, const Json &report)
 {
 	Table table{{"REGION", "STATE", ">DRAM", ">CXL", ">STREAMED", ">SLOTS", ">PASS",
 		     ">PREDICTED", ">BOUND", "BY", ">DEMAND ONLY"}};
-	const auto duration = [](const Json &row, const char *key) {
-		const auto ns = number_of(row, key);
-
-		return ns == 0 ? std::string{"-"} : format_duration(ns);
-	};
 
 	for (const auto &row : list(report, "plans")) {
 		const bool estimated = !(member(row, "demand_measured") == true);
@@ -234,20 +229,21 @@ void print_plans(std::ostream &out, const Json &report)
 			   format_size(number_of(row, "dram_bytes")),
 			   format_size(number_of(row, "cxl_bytes")),
 			   format_size(number_of(row, "streamed_bytes")),
-			   std::to_string(number_of(row, "slots")), duration(row, "pass_ns"),
-			   duration(row, "predicted_ns"), duration(row, "bound_ns"),
+			   std::to_string(number_of(row, "slots")), time_of(row, "pass_ns"),
+			   time_of(row, "predicted_ns"), time_of(row, "bound_ns"),
 			   text_of(row, "bound_by"),
 			   (estimated && number_of(row, "demand_ns") > 0 ? "~" : "") +
-				   duration(row, "demand_ns")});
+				   time_of(row, "demand_ns")});
 	}
 	print_table(out, table);
 	for (const auto &row : list(report, "plans")) {
 		if (!text_of(row, "origin").empty())
 			out << printable(region_of(row)) << ": its order is "
 			    << printable(text_of(row, "origin")) << '\n';
-		if (!text_of(row, "why").empty())
-			out << printable(region_of(row)) << ": " << printable(text_of(row, "why"))
-			    << '\n';
+		for (const auto *said : {"why", "guesses_why"})
+			if (!text_of(row, said).empty())
+				out << printable(region_of(row)) << ": "
+				    << printable(text_of(row, said)) << '\n';
 	}
 	print_missing(out, report);
 }

@@ -86,6 +86,8 @@ Daemon::Daemon(DaemonOptions options, Config config, Loop &loop)
 			   Server::Ticket ticket) { return handle(request, ticket); }),
       events_(loop,
 	      [this](const Declaration &said) {
+		      if (said.kind == Declaration::Kind::guess)
+			      return hear_guess(said);
 		      auto done = observer_.hear(said);
 		      if (done && config_.plans)
 			      conductor_.carry_out(monotonic_ns());
@@ -396,7 +398,7 @@ void Daemon::sample(std::uint64_t now_ns)
 	restore(now_ns); // regions are detached without an event
 	watch_events();
 	if (exporter_) {
-		AgentFacts agent{.cpu_seconds = cpu_seconds()};
+		AgentFacts agent{.cpu_seconds = cpu_seconds(), .plans = conductor_.reports()};
 
 		for (const auto &mount : restorer_.to_json()) {
 			agent.waiting += text_of(mount, "state") == "waiting";
@@ -455,6 +457,14 @@ void Daemon::watch_events()
 	});
 	if (added)
 		event_fd_ = fd;
+}
+
+Result<void> Daemon::hear_guess(const Declaration &said)
+{
+	if (!config_.plans)
+		return fail("a guess, and plans = false in " + options_.config.string());
+	observer_.drain(); // first what is known: where the run is, and what was used
+	return conductor_.guess(said);
 }
 
 std::optional<Result<Schedule>> Daemon::schedule_of(const std::string &region, const Path &store)

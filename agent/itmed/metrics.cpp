@@ -74,6 +74,22 @@ constexpr std::array descriptions = std::to_array<MetricDescription>({
 	 "Passes since the stream was first seen."},
 	{"itme_position", "instance, region, stream", MetricType::Gauge,
 	 "Position in the program, from 0."},
+	{"itme_plan_following", "instance, region, stream", MetricType::Gauge,
+	 "1 while hints are given ahead of the stream's reads."},
+	{"itme_plan_resident_bytes", "instance, region, stream, tier", MetricType::Gauge,
+	 "What the plan keeps of the region."},
+	{"itme_plan_streamed_bytes", "instance, region, stream", MetricType::Gauge,
+	 "What the plan fetches in each pass."},
+	{"itme_plan_pass_seconds", "instance, region, stream, kind", MetricType::Gauge,
+	 "A pass: measured, predicted, bound, and demand (without hints)."},
+	{"itme_plan_hints_total", "instance, region, stream, result", MetricType::Counter,
+	 "Granules asked for (fetched), and taken back because the run went elsewhere (dropped)."},
+	{"itme_plan_accesses_total", "instance, region, stream, result", MetricType::Counter,
+	 "Accesses to what is streamed: all that were seen, and those out of order (stray)."},
+	{"itme_plan_lost_total", "instance, region, stream", MetricType::Counter,
+	 "Times that the run was no longer where its schedule says."},
+	{"itme_plan_guesses_total", "instance, region, stream, result", MetricType::Counter,
+	 "Granules that a runtime guessed: fetched, used, wasted, or withheld."},
 	{"itme_dropped_events_total", "reason", MetricType::Counter,
 	 "Events that the BPF programs could not count."},
 	{"itme_probe_attached", "", MetricType::Gauge,
@@ -260,6 +276,43 @@ void add_seen(Builder &builder, const RegionCounts &region)
 	builder.add("itme_fill_seconds", own, region.fill_ns);
 }
 
+void add_plan(Builder &builder, const PlanReport &plan)
+{
+	const Labels own{
+		{"instance", plan.instance}, {"region", plan.region}, {"stream", plan.stream}};
+	const auto add = [&](std::string_view name, const char *label,
+			     std::initializer_list<std::pair<const char *, std::uint64_t>> values,
+			     double unit = 1) {
+		for (const auto &[value, count] : values) {
+			auto labels = own;
+
+			labels.emplace_back(label, value);
+			builder.add(name, std::move(labels), static_cast<double>(count) / unit);
+		}
+	};
+
+	builder.add("itme_plan_following", own, plan.state == PlanState::follows ? 1 : 0);
+	add("itme_plan_resident_bytes", "tier",
+	    {{"dram", plan.dram_bytes}, {"cxl", plan.cxl_bytes}});
+	builder.add("itme_plan_streamed_bytes", own, static_cast<double>(plan.streamed_bytes));
+	add("itme_plan_pass_seconds", "kind",
+	    {{"measured", plan.pass_ns},
+	     {"predicted", plan.predicted_ns},
+	     {"bound", plan.bound_ns},
+	     {"demand", plan.demand_ns}},
+	    second_ns);
+	add("itme_plan_hints_total", "result",
+	    {{"fetched", plan.counts.fetched}, {"dropped", plan.counts.dropped}});
+	add("itme_plan_accesses_total", "result",
+	    {{"all", plan.counts.seen}, {"stray", plan.counts.strays}});
+	builder.add("itme_plan_lost_total", own, static_cast<double>(plan.counts.lost));
+	add("itme_plan_guesses_total", "result",
+	    {{"fetched", plan.guesses.fetched},
+	     {"used", plan.guesses.used},
+	     {"wasted", plan.guesses.wasted},
+	     {"withheld", plan.guesses.withheld}});
+}
+
 } // namespace
 
 std::span<const MetricDescription> metric_descriptions()
@@ -295,6 +348,8 @@ std::vector<MetricFamily> metric_families(const Observation &now, const AgentFac
 			}
 		}
 	}
+	for (const auto &plan : agent.plans)
+		add_plan(builder, plan);
 	builder.add("itme_probe_attached", {}, now.seen ? 1 : 0);
 	builder.add("itme_restore_waiting", {}, static_cast<double>(agent.waiting));
 	builder.add("itme_agent_cpu_seconds_total", {}, agent.cpu_seconds);

@@ -16,21 +16,6 @@ constexpr std::size_t cxl = 1, dram = 2; // as enum Tier
 // Below this share waiting is no reason to look at memory.
 constexpr double little = 0.05;
 
-std::uint64_t bytes_of(const RegionCounts &region, std::size_t tier, ByteCause cause)
-{
-	return region.bytes[tier][static_cast<std::size_t>(cause)];
-}
-
-std::uint64_t from_store(const RegionCounts &region, std::size_t tier)
-{
-	std::uint64_t sum = 0;
-
-	for (const auto cause :
-	     {ByteCause::demand, ByteCause::exact, ByteCause::likely, ByteCause::maybe})
-		sum += bytes_of(region, tier, cause);
-	return sum;
-}
-
 const Attributes *attributes_in(const Observation &observation, const std::string &name)
 {
 	const auto found = std::ranges::find(observation.instances, name, &Instance::name);
@@ -76,8 +61,8 @@ Json links_json(const Instance &instance, const Attributes *before, const Snapsh
 		for (const auto &region : change->regions) {
 			if (region.instance != instance.name)
 				continue;
-			to_dram += from_store(region, dram);
-			to_cxl += from_store(region, cxl);
+			to_dram += region.from_store(dram);
+			to_cxl += region.from_store(cxl);
 		}
 		links.push_back(link("store", "dram", to_dram));
 		links.push_back(link("store", "cxl", to_cxl));
