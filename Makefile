@@ -196,7 +196,7 @@ $(bench_bins): build/%: build/%.o $(replay_libs)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
 
 # Those that are agents themselves.
-bench_agents := $(addprefix build/tests/bench/,stall_truth fault_attached observe learned)
+bench_agents := $(addprefix build/tests/bench/,stall_truth fault_attached learned)
 $(bench_agents): $(lib_objs)
 $(bench_agents): bench_libs := $(agent_libs)
 

@@ -60,6 +60,8 @@ constexpr std::array descriptions = std::to_array<MetricDescription>({
 	{"itme_stalls_total", "instance, region, cause", MetricType::Counter, "Such waits."},
 	{"itme_stall_bytes_total", "instance, region, cause", MetricType::Counter,
 	 "Granules waited for."},
+	{"itme_copy_seconds_total", "instance, region, cause", MetricType::Counter,
+	 "Time that copies between DRAM and CXL memory took, whoever waited: promote, demote."},
 	{"itme_tier_filled_bytes_total", "instance, region, tier, cause", MetricType::Counter,
 	 "Brought into a tier: on demand, for hints of a class, or by a move."},
 	{"itme_prefetch_class_bytes_total", "instance, region, class, result", MetricType::Counter,
@@ -253,6 +255,10 @@ void add_seen(Builder &builder, const RegionCounts &region)
 		builder.add("itme_stalls_total", labels, static_cast<double>(stall.count));
 		builder.add("itme_stall_bytes_total", labels, static_cast<double>(stall.bytes));
 	}
+	for (const auto &[cause, ns] :
+	     {std::pair{"promote", region.promote_ns}, std::pair{"demote", region.demote_ns}})
+		builder.add("itme_copy_seconds_total", with({{"cause", cause}}),
+			    static_cast<double>(ns) / second_ns);
 	for (const auto &[tier, name] : {std::pair{1, "cxl"}, std::pair{2, "dram"}})
 		for (std::size_t i = 0; i < byte_causes; i++)
 			builder.add("itme_tier_filled_bytes_total",

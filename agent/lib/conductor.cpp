@@ -644,21 +644,23 @@ void Conductor::sample(std::uint64_t now_ns, const std::vector<Instance> &all, c
 
 std::uint64_t Conductor::patience_ns() const
 {
-	std::uint64_t patience = most_patience_ns;
+	std::uint64_t patience = UINT64_MAX;
 
 	for (const auto &[id, region] : state_->regions)
 		for (const auto &stream : region.streams) {
 			const auto pass = stream.meter.pass_ns();
 			const auto &executor = stream.executor;
+			auto wish = most_patience_ns; // until it follows
 
-			if (!executor.follows() || executor.streamed() == 0)
+			if (executor.streamed() == 0)
 				continue;
-			// A quarter of what the slots last.
-			patience = std::min(patience, pass ? *pass / executor.streamed() *
-								      executor.slots() / 4
-							   : least_patience_ns);
+			if (executor.follows()) // a quarter of what the slots last
+				wish = pass ? *pass / executor.streamed() * executor.slots() / 4
+					    : least_patience_ns;
+			patience = std::min(patience,
+					    std::clamp(wish, least_patience_ns, most_patience_ns));
 		}
-	return std::clamp(patience, least_patience_ns, most_patience_ns);
+	return patience;
 }
 
 // ----------------------------------------------------------------------

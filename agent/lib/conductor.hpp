@@ -57,7 +57,8 @@ public:
 	void sample(std::uint64_t now_ns, const std::vector<Instance> &instances,
 		    const Snapshot *seen);
 
-	// So long events may wait before they are handed over and carried out.
+	// So long events may wait before they are handed over and carried out; UINT64_MAX
+	// where nothing is streamed.
 	[[nodiscard]] std::uint64_t patience_ns() const;
 	[[nodiscard]] std::vector<PlanReport> reports() const;
 

@@ -174,22 +174,12 @@ double passes_until(const Place &place)
 	return static_cast<double>(place.at.pass) + part;
 }
 
-Json place_json(const Place &place, const Place *before, const Observation &now,
-		const Snapshot &change, double wall_ns)
+Json position_json(const Position &at, const Observation &now)
 {
-	const auto &at = place.at;
-	Json json{{"instance", ""},
-		  {"region", ""},
-		  {"stream", at.stream},
-		  {"program", at.program},
-		  {"order", place.order},
-		  {"pass", at.pass},
-		  {"position", at.position},
-		  {"positions", place.steps},
-		  {"step", at.name},
-		  {"pid", at.pid},
-		  {"known_by", source_name(at.source)},
-		  {"age_ns", now.time_ns >= at.time_ns ? now.time_ns - at.time_ns : 0}};
+	Json json{{"instance", ""},        {"region", ""},    {"stream", at.stream},
+		  {"program", at.program}, {"pass", at.pass}, {"position", at.position},
+		  {"step", at.name},       {"pid", at.pid},   {"known_by", source_name(at.source)},
+		  {"time_ns", at.time_ns}};
 
 	if (now.seen) {
 		const auto region =
@@ -200,6 +190,18 @@ Json place_json(const Place &place, const Place *before, const Observation &now,
 			json["region"] = region->name;
 		}
 	}
+	return json;
+}
+
+Json place_json(const Place &place, const Place *before, const Observation &now,
+		const Snapshot &change, double wall_ns)
+{
+	const auto &at = place.at;
+	auto json = position_json(at, now);
+
+	json["order"] = place.order;
+	json["positions"] = place.steps;
+	json["age_ns"] = now.time_ns >= at.time_ns ? now.time_ns - at.time_ns : 0;
 	json["pass_ns"] = nullptr;
 	if (before && at.time_ns > before->at.time_ns) {
 		const double passes = passes_until(place) - passes_until(*before);
@@ -244,7 +246,7 @@ std::string verdict(const Shares &shares)
 	return text;
 }
 
-Json flow_json(const Observation &before, const Observation &now)
+Json flow_json(const Observation &before, const Observation &now, const Trail &trail)
 {
 	const double wall_ns = now.time_ns > before.time_ns
 				       ? static_cast<double>(now.time_ns - before.time_ns)
@@ -276,6 +278,9 @@ Json flow_json(const Observation &before, const Observation &now)
 					process_json(process, *change, wall_ns));
 		}
 	}
+	json["trail"] = Json::array();
+	for (const auto &position : trail.between(before.trail_end, now.trail_end))
+		json["trail"].push_back(position_json(position, now));
 	json["seen"] = change.has_value();
 	json["missing"] = now.missing;
 	return json;

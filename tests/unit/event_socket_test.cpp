@@ -4,6 +4,7 @@
 #include "itmed/event_socket.hpp"
 #include "lib/region_names.hpp"
 #include "libitme/event.h"
+#include "open_files.hpp"
 #include "tree.hpp"
 
 #include <atomic>
@@ -56,16 +57,6 @@ std::span<const std::byte> bytes_of(const itme_event &event)
 bool understood(const itme_event &event)
 {
 	return itme::parse_declaration(bytes_of(event)).has_value();
-}
-
-std::size_t open_files()
-{
-	std::size_t count = 0;
-
-	for ([[maybe_unused]] const auto &entry :
-	     std::filesystem::directory_iterator("/proc/self/fd"))
-		count++;
-	return count;
 }
 
 // A socket, a loop, and a file that is open.

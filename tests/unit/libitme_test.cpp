@@ -2,6 +2,7 @@
 // libitme without a module: on plain files, and on a made-up region, whose ioctls are
 // answered here (the build wraps ioctl and posix_fadvise). The real ones: libitme_test
 // of tests/kselftest.
+#include "open_files.hpp"
 #include "tree.hpp"
 
 #include "lib/fd.hpp"
@@ -241,16 +242,6 @@ public:
 
 	std::string path;
 };
-
-std::size_t open_files()
-{
-	std::size_t count = 0;
-
-	for ([[maybe_unused]] const auto &entry :
-	     std::filesystem::directory_iterator("/proc/self/fd"))
-		count++;
-	return count;
-}
 
 } // namespace
 

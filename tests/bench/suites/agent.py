@@ -4,13 +4,11 @@
 import json
 import os
 import pathlib
-import shutil
 import statistics
 import subprocess
 
 import agent
-from bench import GRANULE, PROJECT
-from figures import Broken
+from bench import GRANULE, layers_of
 from suite import Measurement, Row, Suite, sample
 
 MIB = 1 << 20
@@ -266,31 +264,19 @@ class Decode:
         (group / "memory.max").write_text(f"{limit}\n")
         clean_page_cache()
         into_group = 'echo $$ >"$0/cgroup.procs"; exec "$@"'
-        said = bench.run("bash", "-c", into_group, group, self.program(bench), model, TOKENS)
+        said = bench.run("bash", "-c", into_group, group, bench.decoder(), model, TOKENS)
         self.peak = int((group / "memory.peak").read_text())
         passes = {}
-        for line in said.splitlines():
-            number, _, begin, end = (int(word) for word in line.split())
+        for number, _, begin, end in layers_of(said, TOKENS):
             first, last = passes.get(number, (begin, end))
             passes[number] = (min(first, begin), max(last, end))
-        if len(passes) != TOKENS:
-            raise Broken(f"{len(passes)} tokens were decoded, and {TOKENS} were to be")
         times = [(end - begin) / 1e9 for begin, end in passes.values()]
         self.seconds = statistics.median(times[SETTLING:])
-
-    @staticmethod
-    def program(bench):
-        built = PROJECT / "build/bench-llama"
-        for library in built.glob("*.so"):
-            bench.keep(("library", library.name), lambda path=library: bench.copy(path))
-        return bench.keep("truth", lambda: bench.copy(built / "truth"))
 
 
 def llama(bench):
     """Nothing is declared; memory for two thirds of the model."""
-    model = bench.store() / "large.gguf"
-    if not model.exists():
-        shutil.copyfile(PROJECT / "build/bench-llama/large.gguf", model)
+    model = bench.model("large.gguf")
     size = model.stat().st_size
     memory = size * 2 // 3 // GRANULE * GRANULE
     whole = bench.keep("whole", lambda: Decode(bench, model))
