@@ -212,6 +212,7 @@ std::optional<Position> Follower::see(const Event &event)
 			last_.reset();
 			if (pass_ > 0)
 				next_pass(0);
+			pass_ns_ = 0;
 		}
 		return std::nullopt;
 	}

@@ -106,7 +106,8 @@ public:
 	// Granules to be watched from now on. Each is named once, until it was touched or
 	// a whole pass went by without that.
 	[[nodiscard]] std::vector<std::uint64_t> wanted_watches();
-	// How long the last pass took that was seen to begin and to end; 0 before one has.
+	// How long the last pass took that was seen to begin and to end; 0 before the runtime
+	// that is followed has done one.
 	[[nodiscard]] std::uint64_t pass_ns() const { return pass_ns_; }
 	[[nodiscard]] const std::optional<Position> &last() const { return last_; }
 	[[nodiscard]] const Landmarks &landmarks() const { return landmarks_; }

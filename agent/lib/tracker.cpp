@@ -25,6 +25,7 @@ struct Tracker::State {
 		std::vector<Follower> followers;
 		std::optional<Learning> learning; // where the order is not declared
 		std::string problem;              // with a watch
+		bool touched = false;             // since the last process went
 
 		[[nodiscard]] std::uint64_t granules() const
 		{
@@ -190,7 +191,7 @@ std::uint64_t Tracker::patience_ns() const
 		if (region.learning && region.learning->learner.state() == Learner::State::learning)
 			return least_ns;
 		for (const auto &follower : region.followers)
-			if (follower.last())
+			if (region.touched)
 				patience = std::min(patience, follower.pass_ns() / 4);
 	}
 	return std::max(patience, least_ns);
@@ -222,6 +223,10 @@ void Tracker::forget(RegionId region)
 void Tracker::see(const Event &event, const Sink &sink)
 {
 	for (auto &region : state_->regions) {
+		if (event.region == region.id)
+			region.touched = true;
+		else if (event.kind == Event::Kind::exec || event.kind == Event::Kind::exit)
+			region.touched = false;
 		if (region.learning)
 			region.learning->learner.see(event);
 		for (auto &follower : region.followers)
