@@ -48,6 +48,9 @@ Choices::Choices(const Schedule &schedule, std::uint32_t stream, std::uint32_t r
 				objects_.push_back(std::move(object));
 		}
 	}
+	for (std::uint64_t g = 0; g < number_.size(); g++)
+		if (number_[g] != 0)
+			append(ranges_, g);
 }
 
 std::uint32_t Choices::add(std::uint32_t granule, std::uint32_t step)
@@ -86,10 +89,8 @@ void Choices::see(std::uint64_t granule)
 
 std::vector<GranuleRange> Choices::begin_pass()
 {
-	std::vector<GranuleRange> ranges;
-
 	if (empty())
-		return ranges;
+		return {};
 	counted_ += counts_;
 	if (counts_ && counted_ % half_life == 0)
 		for (auto &member : members_)
@@ -97,18 +98,10 @@ std::vector<GranuleRange> Choices::begin_pass()
 	counts_ = passes_ < first_passes || passes_ % one_in == 0;
 	passes_++;
 	if (!counts_)
-		return ranges;
+		return {};
 	for (auto &member : members_)
 		member.used = false;
-	for (std::uint64_t g = 0; g < number_.size(); g++) {
-		if (number_[g] == 0)
-			continue;
-		if (!ranges.empty() && ranges.back().first + ranges.back().count == g)
-			ranges.back().count++;
-		else
-			ranges.push_back({g, 1});
-	}
-	return ranges;
+	return ranges_;
 }
 
 bool Choices::known() const

@@ -3,7 +3,7 @@
 // far as that was seen: what is popular is to stay in memory. Pure.
 #pragma once
 
-#include "lib/learner.hpp"
+#include "lib/granule_range.hpp"
 #include "lib/placement.hpp"
 #include "lib/schedule.hpp"
 
@@ -56,6 +56,7 @@ private:
 
 	std::vector<std::uint32_t> number_; // of each granule: its member, from 1; 0: none
 	std::vector<Member> members_;
+	std::vector<GranuleRange> ranges_; // of all members
 	std::vector<Chosen> objects_;
 	std::uint64_t passes_ = 0, counted_ = 0;
 	bool counts_ = false; // this pass

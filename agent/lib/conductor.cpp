@@ -103,11 +103,6 @@ bool chooses(const StreamPlan &plan)
 	return plan.has_choices && plan.demand_slots > 0;
 }
 
-bool differs(double a, double b, double factor)
-{
-	return (a > 0) != (b > 0) || a > b * factor || b > a * factor;
-}
-
 } // namespace
 
 struct Conductor::State {
@@ -252,17 +247,13 @@ void Conductor::reach(const Position &position)
 // Watches are for the uses of what is resident, which nothing else tells.
 void Conductor::State::begin_pass(RegionState &region, StreamState &stream)
 {
-	const auto granule = region.what.granule_bytes;
 	std::vector<Hint> hints;
 
 	stream.guesses.begin_pass();
 	if (!chooses(stream.plan))
 		return;
 	for (const auto &range : stream.choices.begin_pass())
-		hints.push_back({.op = HintOp::watch,
-				 .offset = range.first * granule,
-				 .length = std::min(range.count * granule,
-						    region.what.bytes - range.first * granule)});
+		hints.push_back(watch_of(range, region.what.granule_bytes, region.what.bytes));
 	// Uses that are not seen for want of a watch are only not counted.
 	[[maybe_unused]] const auto done = itme::carry_out(region.fd, hints);
 }
@@ -592,7 +583,7 @@ void Conductor::State::look(RegionState &region, std::uint64_t now_ns)
 		if (!compute || stream.meter.counted() < passes_to_trust)
 			continue;
 		const auto seconds = static_cast<double>(*compute) / 1e9;
-		if (!differs(seconds, stream.compute_s, other_compute))
+		if (!differ(seconds, stream.compute_s, other_compute))
 			continue;
 		stream.compute_s = seconds;
 		instance.outdated = instance.outdated || (region.planned && !region.fits);

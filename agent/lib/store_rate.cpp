@@ -14,14 +14,15 @@ constexpr double other_rate = 1.25, other_variation = 1.5;
 
 } // namespace
 
+bool differ(double a, double b, double factor)
+{
+	return a > factor * b || b > factor * a;
+}
+
 bool differ(const Link &a, const Link &b)
 {
-	const auto by = [](double x, double y, double factor) {
-		return x > factor * y || y > factor * x;
-	};
-
-	return by(a.bytes_per_s, b.bytes_per_s, other_rate) ||
-	       by(a.p99_over_mean, b.p99_over_mean, other_variation);
+	return differ(a.bytes_per_s, b.bytes_per_s, other_rate) ||
+	       differ(a.p99_over_mean, b.p99_over_mean, other_variation);
 }
 
 void StoreRate::add(std::uint64_t time_ns, std::uint64_t bytes, const Histogram &fill_ns,

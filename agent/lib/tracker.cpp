@@ -67,17 +67,12 @@ Result<Tracker::State::Followed> Tracker::State::open(const Path &file)
 	return followed;
 }
 
-// All that is wanted, at once. Ends at the region's end: the module refuses what lies behind it.
+// All that is wanted, at once.
 void Tracker::State::watch(Followed &region, std::uint64_t now_ns)
 {
 	std::vector<Hint> hints;
 	const auto add = [&](const GranuleRange &range) {
-		const auto offset = range.first * region.granule_bytes;
-
-		hints.push_back({.op = HintOp::watch,
-				 .offset = offset,
-				 .length = std::min(range.count * region.granule_bytes,
-						    region.bytes - offset)});
+		hints.push_back(watch_of(range, region.granule_bytes, region.bytes));
 	};
 
 	for (auto &follower : region.followers)
@@ -190,9 +185,10 @@ std::uint64_t Tracker::patience_ns() const
 	for (const auto &region : state_->regions) {
 		if (region.learning && region.learning->learner.state() == Learner::State::learning)
 			return least_ns;
+		if (!region.touched)
+			continue;
 		for (const auto &follower : region.followers)
-			if (region.touched)
-				patience = std::min(patience, follower.pass_ns() / 4);
+			patience = std::min(patience, follower.pass_ns() / 4);
 	}
 	return std::max(patience, least_ns);
 }
