@@ -174,8 +174,8 @@ class Experts:
         self.seed = bench.seed()
         self.passes, self.warm = (40, 24) if bench.quick else (64, 32)
 
-    def play(self, path, *options, run=None):
-        return (run or self.bench.replay)(
+    def play(self, path, *options, replay=None):
+        return (replay or self.bench.replay)(
             path,
             *self.ROUTING,
             "--look=lines",
@@ -188,7 +188,12 @@ class Experts:
         )["median"]
 
     def page_cache(self):
-        return self.play(self.store, run=lambda *words: in_group(self.bench, self.BUDGET, *words))
+        """With so much memory for what it reads, and what the replayer needs itself."""
+        limit = self.BUDGET + 4 * MIB
+        replayer = (self.bench.local("replay"), "run", "--json")
+        return self.play(
+            self.store, replay=lambda *words: json.loads(in_group(self.bench, limit, *replayer, *words))
+        )
 
     def itmed(self, *options):
         """With the plan's report, when all has been read."""
@@ -198,16 +203,6 @@ class Experts:
                 os.environ["ITME_EVENTS"] = str(itmed.socket.parent / "events.sock")
                 median = self.play(itme / "experts", *options)
                 return median, itmed.plan("experts")
-
-
-def in_group(bench, memory, *words):
-    """The replayer's figures, with so much memory for what it reads, and what it needs itself."""
-    group = bench.keep("group", make_group)
-    (group / "memory.max").write_text(f"{memory + 4 * MIB}\n")
-    clean_page_cache()
-    into_group = 'echo $$ >"$0/cgroup.procs"; exec "$@"'
-    replayer = (bench.local("replay"), "run", "--json")
-    return json.loads(bench.run("bash", "-c", into_group, group, *replayer, *words))
 
 
 def moe_exact(bench):
@@ -238,6 +233,7 @@ def moe_predicted(bench):
 
 
 GROUPS = pathlib.Path("/sys/fs/cgroup")
+GROUP = GROUPS / "bench"
 TOKENS = 16
 SETTLING = 6  # tokens: what is kept has to come in, and the rates have to be known
 
@@ -246,26 +242,24 @@ def make_group():
     if not GROUPS.is_mount():
         subprocess.run(["mount", "-t", "cgroup2", "none", GROUPS], check=True)
     (GROUPS / "cgroup.subtree_control").write_text("+memory\n")
-    group = GROUPS / "bench"
-    group.mkdir()
-    return group
+    GROUP.mkdir()
 
 
-def clean_page_cache():
+def in_group(bench, limit, *command):
+    """What a command says, in a cgroup of its own with so many bytes, or "max", and a clean page cache."""
+    bench.keep("group", make_group)
+    (GROUP / "memory.max").write_text(f"{limit}\n")
     os.sync()  # what is dirty would stay, and be charged to others
     pathlib.Path("/proc/sys/vm/drop_caches").write_text("3\n")
+    return bench.run("bash", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"', GROUP, *command)
 
 
 class Decode:
     """llama.cpp as it is, in a cgroup of its own with so many bytes, or without a limit."""
 
     def __init__(self, bench, model, limit="max"):
-        group = bench.keep("group", make_group)
-        (group / "memory.max").write_text(f"{limit}\n")
-        clean_page_cache()
-        into_group = 'echo $$ >"$0/cgroup.procs"; exec "$@"'
-        said = bench.run("bash", "-c", into_group, group, bench.decoder(), model, TOKENS)
-        self.peak = int((group / "memory.peak").read_text())
+        said = in_group(bench, limit, bench.decoder(), model, TOKENS)
+        self.peak = int((GROUP / "memory.peak").read_text())
         passes = {}
         for number, _, begin, end in layers_of(said, TOKENS):
             first, last = passes.get(number, (begin, end))
