@@ -2,29 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # A program that chooses: what is popular stays in memory, guesses are fetched within a
 # budget, and where they are wrong no more are taken.
-# shellcheck source=/dev/null disable=SC2154 # of itmed.sh
-. "$(dirname "$(readlink -f "$0")")/itmed.sh"
+# shellcheck source=/dev/null disable=SC2154 # of plan.sh
+. "$(dirname "$(readlink -f "$0")")/plan.sh"
 
-replay=$project/build/replay
 export ITME_EVENTS=$run/events.sock
 layers=4 experts=16 picked=2
-model=$store/model
 "$replay" make "$model" --bytes $((layers * (experts + 1) * granule)) --sums "$work/sums" >/dev/null
 
 # 24 frames for 68 granules: 4 that all read, and 64 experts
-cat >"$config" <<-EOT
-	socket_group = "$group"
-	metrics = ""
-	sample_seconds = 1
-	[[mount]]
-	path = "$mnt"
-	dram = "48M"
-	window = "12M"
-	name = "planned"
-	[[mount.attach]]
-	store = "$model"
-	schedule = "$store/model.json"
-EOT
+configure 48M 12M "$model=$store/model.json"
 python3 - "$store/model.json" "$granule" $layers $experts $picked <<'PY'
 import json, sys
 granule, layers, experts, picked = map(int, sys.argv[2:])
@@ -53,16 +39,11 @@ figure() { # EXPRESSION: of the bytes read from the store in each pass, called b
 	python3 -c "import json, sys; b = [one['store_bytes'] for one in json.load(open(sys.argv[1]))['passes']]
 print('#', [one >> 21 for one in b]); sys.exit(not ($1))" "$work/played" 2>>"$work/err"
 }
-plan_says() { # EXPRESSION: of the plan, called p
-	"$itmectl" report plan --json --socket "$sock" >"$work/out" 2>"$work/err" &&
-		python3 -c "import json, sys; p = json.load(open(sys.argv[1]))['plans'][0]; sys.exit(not ($1))" \
-			"$work/out" 2>>"$work/err"
-}
 
 echo 1..9
 
 start wait
-wait_for plan_says "p['dram_bytes'] >= 10 * $granule"
+wait_for plan_says "p[0]['dram_bytes'] >= 10 * $granule"
 ok $? "itmed keeps what it can"
 play 60
 ok $? "a run whose experts are asked for reads right data"
@@ -71,16 +52,16 @@ figure "sum(b[1:]) < 4 * $granule * len(b[1:])"
 ok $? "what stays is what is chosen often"
 play 60 --guesses $picked --right 0.9 &
 player=$!
-wait_for plan_says "p['state'] in ('chooses', 'follows')"
+wait_for plan_says "p[0]['state'] in ('chooses', 'follows')"
 ok $? "itmectl report plan says that it goes on"
-wait $player && plan_says "p['guesses_used'] >= 0"
+wait $player && plan_says "p[0]['guesses_used'] >= 0"
 ok $? "a run with guesses reads right data"
 grep -h 'guesses_\|"state"\|"slots"\|_bytes"' "$work/out" | sed 's/^/# /'
-plan_says "p['guesses_used'] >= 5 and p['guesses_used'] > p['guesses_wasted']"
+plan_says "p[0]['guesses_used'] >= 5 and p[0]['guesses_used'] > p[0]['guesses_wasted']"
 ok $? "guesses that are right are fetched, and used"
 play 100 --guesses $picked --right 0
 ok $? "wrong guesses change no data"
-plan_says "p['guesses_withheld'] >= 32 and p['guesses_wasted'] < p['guesses_withheld'] and 'came true: none are taken' in p['guesses_why']"
+plan_says "p[0]['guesses_withheld'] >= 32 and p[0]['guesses_wasted'] < p[0]['guesses_withheld'] and 'came true: none are taken' in p[0]['guesses_why']"
 ok $? "after some of them no more are taken"
 "$itmectl" report plan --socket "$sock" >"$work/out" 2>"$work/err" &&
 	grep -q "^planned:model: of the runtime's guesses [0-9]* granules were fetched, .*; only [0-9]* of the last 32 came true" "$work/out"

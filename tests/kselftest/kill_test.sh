@@ -2,44 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # itmed is killed 30 times, at random moments: the data is right, nothing is left behind,
 # and the next one carries on.
-# shellcheck source=/dev/null disable=SC2154 # of itmed.sh
-. "$(dirname "$(readlink -f "$0")")/itmed.sh"
+# shellcheck source=/dev/null disable=SC2154 # of plan.sh
+. "$(dirname "$(readlink -f "$0")")/plan.sh"
 
-replay=$project/build/replay
 granules=32
-model=$store/model
 "$replay" make "$model" --bytes $((granules * granule)) --sums "$work/sums" >/dev/null
-frames=16
-
-# configure FRAMES STORE...
-configure() {
-	local entry frames=$1
-	shift
-	cat >"$config" <<-EOT
-		socket_group = "$group"
-		metrics = ""
-		sample_seconds = 1
-		[[mount]]
-		path = "$mnt"
-		dram = "$((frames * 2))M"
-		window = "4M"
-		name = "planned"
-	EOT
-	for entry; do
-		printf '[[mount.attach]]\nstore = "%s"\nschedule = "%s"\n' "${entry%%=*}" "${entry#*=}" >>"$config"
-	done
-}
-python3 - "$store/model.json" $((granules * granule)) "$granule" <<'PY'
-import json, sys
-size, granule = int(sys.argv[2]), int(sys.argv[3])
-names = [f"o{g}" for g in range(size // granule)]
-json.dump({"itme_schedule": 1, "name": "model", "regions": [{"name": "model", "bytes": size}],
-           "objects": [{"name": name, "extents": [[0, g * granule, granule]]} for g, name in enumerate(names)],
-           "groups": [], "programs": [{"name": "pass", "cyclic": True, "steps": [
-               {"name": f"step{i}", "read": names[i:i + 2]} for i in range(0, len(names), 2)]}],
-           "streams": [{"name": "pass", "program": "pass"}]}, open(sys.argv[1], "w"))
-PY
-attribute() { cat "/sys/fs/itme/planned/$1"; }
+schedule "$store/model.json" "$(seq -s ' ' 0 $((granules - 1)))" $granules
 read_model() { # PASSES: every byte of it against its sums
 	"$replay" run "$mnt/model" --look verify --sums "$work/sums" --passes "$1" --sleep-ms $((10 * slow)) \
 		--json >"$work/replay.json" 2>"$work/replay.err"
@@ -73,14 +41,10 @@ killed() {
 }
 pins() { [ "$(attribute pinned_bytes)" != 0 ]; }
 leaves_nothing() { [ "$(attribute pinned_bytes)" = 0 ] && [ "$(attribute queued_bytes)" = 0 ]; }
-leave() {
-	"$itmectl" umount --socket "$sock" "$mnt" >"$work/out" 2>"$work/err"
-	end TERM
-}
 
 echo 1..5
 
-configure "$frames" "$model=$store/model.json"
+configure 32M 4M "$model=$store/model.json"
 start wait
 read_model 3
 held=0
