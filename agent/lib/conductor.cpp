@@ -704,6 +704,11 @@ PlanReport Conductor::State::report(const RegionState &region, const StreamState
 		report.why = "the run does not go as its schedule says: " +
 			     std::to_string(counts.strays) + " of " + std::to_string(counts.seen) +
 			     " accesses were elsewhere";
+	// Three in order are enough to be followed.
+	else if (report.state == PlanState::seeking && counts.seen >= 2 * few_accesses &&
+		 counts.fetched == 0)
+		report.why = "the run does not go as its schedule says: " +
+			     std::to_string(counts.seen) + " accesses, and no three in its order";
 	else if (region.active && stream.unknown >= few_accesses &&
 		 4 * stream.unknown > counts.seen)
 		report.why = "the run waits for what its schedule does not read, " +
