@@ -25,29 +25,37 @@ static unsigned int fault_sample = 127;
 module_param(fault_sample, uint, 0644);
 MODULE_PARM_DESC(fault_sample, "of plain faults, report one of so many, for all of them");
 
-static DEFINE_PER_CPU(u32, plain_faults); /* since the last that was reported */
-
-/* For how many plain faults this one is to be reported; 0: it is not. */
+#ifdef NOTRACE
 static u32 sample_plain(void)
 {
+	return 0;
+}
+#else
+static DEFINE_PER_CPU(u32, plain_faults); /* since the last sample */
+
+/*
+ * For how many plain faults this one is to be reported; 0: it is not. They are counted
+ * whether somebody listens or not: so a plain fault costs the same either way.
+ */
+static u32 sample_plain(void)
+{
+	u32 sample = READ_ONCE(fault_sample);
 	u32 count = this_cpu_inc_return(plain_faults);
 
-	if (count < READ_ONCE(fault_sample))
+	if (likely(count < sample))
 		return 0;
 	this_cpu_write(plain_faults, 0);
-	return count;
+	return min(count, max(sample, 1)); /* the sample may have been a larger one */
 }
+#endif
 
 static void report(struct itme_region *region, u64 granule, u32 cause, u64 start_ns,
 		   u64 lead_ns)
 {
+	u32 count = cause || start_ns ? 1 : sample_plain();
 	struct itme_granule *g;
-	u32 count;
 
-	if (!trace_fault_enabled())
-		return;
-	count = cause || start_ns ? 1 : sample_plain();
-	if (!count)
+	if (!count || !trace_fault_enabled())
 		return;
 	g = itme_region_granule(region, granule);
 	trace_fault(region, granule, READ_ONCE(g->tier), cause,
@@ -148,7 +156,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	if (!g)
 		return VM_FAULT_OOM;
 	/* To find a frame for it is part of the wait. */
-	if (trace_fault_enabled() && READ_ONCE(g->state) != ITME_RESIDENT)
+	if (READ_ONCE(g->state) != ITME_RESIDENT)
 		start_clock(&start_ns);
 	if (tried && itme_granule_failed(g))
 		return VM_FAULT_SIGBUS;
