@@ -14,8 +14,6 @@ if [ -x "$clients/llama_cb" ]; then
 	cp "$clients/dense.gguf" "$dense"
 	"$clients/llama_cb" "$dense" 4 --silent >"$work/truth" 2>"$work/err"
 	logits=$(sed 's/.*"logits": "\([0-9a-f]*\)".*/\1/' "$work/truth")
-	# Half of it: the other half is streamed.
-	weights=$(($(stat -c %s "$dense") / granule))
 fi
 
 read_model() { # PASSES: every byte of it against its sums
@@ -41,14 +39,14 @@ killed() {
 	player=$!
 	for ((i = 0; i < count; i++)); do
 		# From its start on; each third time it has at least pinned what is to stay.
-		[ $((i % 3)) != 0 ] || wait_for pins
-		read -r -t "$((RANDOM % 2)).$((RANDOM % 1000))" -u "$never"
+		[ $((i % 3)) != 0 ] || wait_for pins || break
+		read -r -t "0.$((RANDOM % 1000))" -u "$never"
 		! pins || held=$((held + 1))
 		end KILL
 		start
 	done
 	touch "$stop"
-	wait "$player" || return 1
+	wait "$player" && [ "$i" = "$count" ] || return 1
 	runs=$(wc -l <"$work/runs")
 	echo "# $count kills, $held of them while it held pins, in $runs runs"
 	[ "$runs" -ge 1 ]
@@ -80,7 +78,8 @@ leave
 names=("llama.cpp: killed 20 times, the tokens are the same" "llama.cpp: its pins and hints are gone with it"
 	"llama.cpp: another one carries on")
 if [ -x "$clients/llama_cb" ]; then
-	configure $((weights + 8))M 4M "$dense=auto"
+	# Half of it: the other half is streamed.
+	granule_size=64K configure $(($(stat -c %s "$dense") / 2048))K 1M "$dense=auto"
 	start wait
 	decode
 	held=0

@@ -7,7 +7,7 @@
 replay=$project/build/replay
 model=$store/model
 
-# configure DRAM WINDOW STORE=SCHEDULE...
+# configure DRAM WINDOW STORE=SCHEDULE...: with granules of $granule_size
 configure() {
 	cat >"$config" <<-EOT
 		socket_group = "$group"
@@ -17,6 +17,7 @@ configure() {
 		path = "$mnt"
 		dram = "$1"
 		window = "$2"
+		granule = "${granule_size:-2M}"
 		name = "planned"
 	EOT
 	shift 2
