@@ -10,7 +10,7 @@ namespace itme {
 namespace {
 
 // Each of the first passes is counted, and then one in so many.
-constexpr std::uint64_t first_passes = 16, one_in = 8;
+constexpr std::uint64_t first_passes = 64, one_in = 8;
 constexpr std::uint64_t enough = 4; // counted passes, to plan by
 // Older uses count half as much after so many counted passes.
 constexpr std::uint64_t half_life = 128;

@@ -74,7 +74,8 @@ class Dense:
         self.cpu = cpu_s / sum(one["seconds"] for one in figures["passes"])
         print(
             f"    storage : compute {stream_s / compute_s:.2f}, a pass {self.seconds:.3f} s of"
-            f" {compute_s:.3f} s, {plan['slots']} slots, {streamed:.0f} granules streamed",
+            f" {compute_s:.3f} s, predicted / measured {self.predicted:.3f}, {plan['slots']} slots,"
+            f" {streamed:.0f} granules streamed",
             flush=True,
         )
 
@@ -95,7 +96,7 @@ def dense_05(bench):
 
 def dense_1(bench):
     one = Dense(bench, 1)
-    return {"dense_1": one.row(), "predict": sample(one.predicted)}
+    return {"dense_1": one.row(), "predict": sample(abs(1 - one.predicted))}
 
 
 def dense_2(bench):
@@ -386,7 +387,9 @@ SUITE = Suite(
             Row("itmed_cpu", unit="of a core", goal=0.02),
         ),
         measurement(
-            dense_1, Row("dense_1", goal=0.90, better="higher"), Row("predict", unit="of measured")
+            dense_1,
+            Row("dense_1", goal=0.90, better="higher"),
+            Row("predict", unit="off measured", goal=0.1),
         ),
         measurement(dense_2, Row("dense_2", goal=0.90, better="higher")),
         measurement(moe_exact, Row("moe_exact", goal=1.5, better="higher")),
