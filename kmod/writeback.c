@@ -334,7 +334,7 @@ static unsigned int start_run(struct itme_region *region, u64 first, u64 last, u
 			      struct sync *sync, bool background)
 {
 	struct itme_instance *inst = region->inst;
-	unsigned int most = ITME_GRANULE_MAX >> inst->granule_shift;
+	unsigned int nr, most = ITME_GRANULE_MAX >> inst->granule_shift;
 	struct itme_granule *g = itme_region_granule(region, first);
 	struct folio *folio = g ? take(region, g, age) : NULL;
 	struct run *run;
@@ -363,8 +363,9 @@ static unsigned int start_run(struct itme_region *region, u64 first, u64 last, u
 	if (background)
 		atomic_inc(&inst->nr_runs);
 	itme_region_busy_get(region);
-	queue_work(inst->write_wq, &run->work);
-	return run->nr;
+	nr = run->nr;
+	queue_work(inst->write_wq, &run->work); /* which may end, and free it, at once */
+	return nr;
 }
 
 /**
