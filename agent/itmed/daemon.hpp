@@ -58,6 +58,7 @@ private:
 	void sample(std::uint64_t now_ns);
 	void watch_events();
 	void tell_plans();
+	Result<void> hear_guess(const Declaration &said);
 	[[nodiscard]] std::optional<Result<Schedule>> schedule_of(const std::string &region,
 								  const Path &store);
 
