@@ -241,19 +241,34 @@ static int do_fsync(struct _test_data_fault *self)
 	return fsync_error(self->region);
 }
 
+/* To what is on its way to the store. */
 static int do_write(struct _test_data_fault *self)
 {
-	size_t g;
-
-	for (g = 0; g < GRANULES; g++)
-		if (pwrite(self->region, "x", 1, g * GRANULE) != 1)
-			return 1;
-	return 0;
+	return pwrite(self->region, "x", 1, 0) != 1;
 }
 
+/* To what is clean, while as much is dirty as may be. */
 static int do_store(struct _test_data_fault *self)
 {
-	return store_granules(self, 0, GRANULES, NEW + 1);
+	size_t limit = number(self, "writeback_limit_bytes") / GRANULE;
+
+	return store_granules(self, limit, 1, NEW + 1);
+}
+
+static int wait_until_writing(struct _test_data_fault *self)
+{
+	int fd = region_open(&self->inst, "state", O_WRONLY | O_DIRECT);
+	struct iovec part = { "x", 1 };
+	double end = now() + 20 * slowness();
+	int err = -ETIMEDOUT;
+
+	while (err == -ETIMEDOUT && now() < end) {
+		if (pwritev2(fd, &part, 1, 0, RWF_NOWAIT) < 0)
+			err = errno == EAGAIN ? 0 : -errno;
+		usleep(10000);
+	}
+	close(fd);
+	return err;
 }
 
 static bool is_killable(pid_t child)
@@ -284,6 +299,7 @@ TEST_F(fault, hangs_and_who_waits_can_be_killed)
 		ASSERT_EQ(0, touch(self->addr + (limit + i) * GRANULE));
 	ASSERT_EQ(0, device_hang(&self->device));
 	children[0] = start(self, do_fsync);
+	ASSERT_EQ(0, wait_until_writing(self));
 	children[1] = start(self, do_write);
 	children[2] = start(self, do_store);
 	for (i = 0; i < 3; i++)
