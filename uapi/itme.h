@@ -145,7 +145,9 @@ struct itme_info {
  *  - EFBIG: the store is larger than a file can be.
  *  - ENAMETOOLONG: @name_len is above ITME_NAME_MAX.
  *  - EEXIST: a region of that name is there.
- *  - EBUSY: the store is attached already, or the block device is in use.
+ *  - EROFS: with ITME_ATTACH_WRITE, the block device is read-only.
+ *  - EBUSY: the store is attached already, also where one region has a loop device and
+ *    the other the file behind it, or the block device is in use.
  *  - ETXTBSY: the file is open for writing; or, with ITME_ATTACH_WRITE, is being
  *    executed or used for swap.
  *  - ELOOP: the store lies on an itme mount, or is a loop device while a

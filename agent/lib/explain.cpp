@@ -112,6 +112,8 @@ Error explain_path(int err, const Path &path)
 	switch (err) {
 	case ENOENT:
 		return {Exit::failed, name + " does not exist"};
+	case EROFS:
+		return {Exit::failed, name + " lies on a file system that is read-only"};
 	case EACCES:
 	case EPERM:
 		return {Exit::failed,
