@@ -455,4 +455,4 @@ ok $? "and says that it does"
 umount "$mnt"
 rmmod itme
 says 3 "modprobe itme" "without the module: list" list
-[ $n = 87 ] && [ $failed = 0 ]
+[ $n = 92 ] && [ $failed = 0 ]
