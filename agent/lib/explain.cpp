@@ -48,19 +48,37 @@ Error explain_attach(int err, const AttachAttempt &attempt)
 	case EPERM:
 		return {Exit::failed, "attaching needs CAP_SYS_ADMIN: run as root"};
 	case EACCES:
-		return {Exit::failed, store + " may not be read by this user"};
+		return {Exit::failed,
+			store + (attempt.writable ? " may not be written by this user, "
+						    "or not at all"
+						  : " may not be read by this user")};
 	case EISDIR:
 		return {Exit::failed, store + " is a directory: name a file or a block device"};
 	case EBADF:
 		return {Exit::failed, store + " could not be opened for reading"};
 	case EINVAL:
+		if (attempt.writable && attempt.odd_size)
+			return {Exit::failed, store + " cannot be written to as a region: its size "
+						      "is no multiple of 4096 bytes; make it "
+						      "larger with truncate -s %4096"};
 		return {Exit::failed,
 			store + " cannot be a store: it must be a regular file or a block device "
 				"that can be read with O_DIRECT (tmpfs cannot, for one; copy the "
 				"file "
 				"to ext4 or XFS)"};
+	case ENOSPC:
+		return {Exit::failed,
+			"the budgets of " + mount +
+				" have no room to hold all of a pinnable region beside the window "
+				"(dmesg says how much there is): raise one, for example with "
+				"mount -o remount,dram=SIZE, or leave --pinnable out"};
 	case ENODATA:
 		return {Exit::failed, store + " is empty: there is nothing to attach"};
+	case EROFS:
+		return {Exit::failed,
+			store + " is read-only: attach it without --write, or make it "
+				"writable first (blockdev --setrw, or a remount of "
+				"its file system)"};
 	case EFBIG:
 		return {Exit::failed, store + " is larger than a file can be"};
 	case ENAMETOOLONG:
@@ -80,6 +98,9 @@ Error explain_attach(int err, const AttachAttempt &attempt)
 		return {Exit::failed, store + " is attached already, here or in another instance: "
 					      "see itmectl list"};
 	case ETXTBSY:
+		if (attempt.writable)
+			return {Exit::failed, store + " is attached read-only, being executed, or "
+						      "in use for swap: see itmectl list"};
 		return {Exit::failed,
 			store + " is open for writing" +
 				by_whom(attempt.writers, "fuser -v " + store) +
@@ -102,6 +123,8 @@ Error explain_path(int err, const Path &path)
 	switch (err) {
 	case ENOENT:
 		return {Exit::failed, name + " does not exist"};
+	case EROFS:
+		return {Exit::failed, name + " lies on a file system that is read-only"};
 	case EACCES:
 	case EPERM:
 		return {Exit::failed,
