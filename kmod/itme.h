@@ -578,6 +578,7 @@ void itme_victim_settle_window(struct itme_instance *inst);
 void itme_victim_list(struct itme_instance *inst, struct folio *folio, enum itme_tier tier,
 		      enum itme_list list);
 void itme_victim_relist(struct itme_instance *inst, struct folio *folio, enum itme_tier tier);
+void itme_victim_next(struct itme_instance *inst, struct folio *folio, enum itme_tier tier);
 struct folio *itme_victim_take_granule(struct itme_instance *inst, struct itme_granule *g,
 				       enum itme_tier *tier);
 struct folio *itme_victim_await_granule(struct itme_instance *inst, struct itme_granule *g,

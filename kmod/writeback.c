@@ -232,17 +232,23 @@ static void count_result(struct itme_region *region, u64 granule, int err, u64 s
 static void let_go(struct itme_region *region, struct itme_granule *g, struct folio *folio,
 		   int err)
 {
-	bool referenced;
+	enum itme_tier tier;
+	bool unwanted;
 
 	scoped_guard(spinlock_irqsave, itme_granule_lock(g)) {
 		g->flags &= ~ITME_GRANULE_WRITING;
 		g->stamp = itme_ticks();
 		if (err)
 			folio_set_dirty(folio);
-		referenced = itme_dirty_referenced(folio, 2);
-		if (!referenced && !folio_test_dirty(folio))
+		if (!itme_dirty_referenced(folio, 2) && !folio_test_dirty(folio))
 			itme_dirty_clean_locked(region, g);
+		tier = g->tier;
+		unwanted = (g->flags & (ITME_GRANULE_NOREUSE | ITME_GRANULE_DIRTY)) ==
+			   ITME_GRANULE_NOREUSE;
 	}
+	/* Our reference keeps it in its frame. */
+	if (unwanted)
+		itme_victim_next(region->inst, folio, tier);
 	atomic_long_dec(&region->inst->nr_writing);
 	folio_put(folio);
 }
