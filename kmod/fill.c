@@ -33,6 +33,7 @@ struct itme_fill {
 	enum itme_hint_class hint_class; /* 0: on demand */
 	bool promised; /* of @tier, until there is a frame */
 	bool pending; /* counted in nr_demand: the store does not have it yet */
+	bool is_read; /* counted in nr_reads */
 	bool nowait; /* the next submission must not wait for a lock of the store */
 	u64 start_ns;
 };
@@ -62,6 +63,17 @@ static void set_pending(struct itme_fill *fill, bool pending)
 	else if (atomic_long_dec_and_test(&inst->nr_demand) &&
 		 atomic_long_read(&inst->nr_requests))
 		itme_queue_kick(inst);
+}
+
+/* Write-back makes way for reads. */
+static void end_read(struct itme_fill *fill)
+{
+	struct itme_instance *inst = fill->region->inst;
+
+	if (!fill->is_read)
+		return;
+	WRITE_ONCE(inst->read_at, jiffies);
+	atomic_long_dec(&inst->nr_reads);
 }
 
 static void give_frame_back(struct itme_fill *fill)
@@ -99,6 +111,7 @@ static void finish(struct itme_fill *fill, int err)
 	u16 old;
 
 	report(fill, bytes, err);
+	end_read(fill);
 	if (!fill->folio && fill->hint_class) { /* its frame has gone to a demand fill */
 		itme_count_add(region, clipped_bytes, bytes);
 		itme_granule_absent(region, fill->g, 0);
@@ -303,10 +316,24 @@ struct itme_fill *itme_fill_prepare(struct itme_region *region, u64 granule,
 	fill->tier = tier;
 	fill->hint_class = hint_class;
 	fill->promised = promised;
+	fill->is_read = true;
+	atomic_long_inc(&region->inst->nr_reads);
 	fill->start_ns = trace_fill_enabled() ? ktime_get_ns() : 0;
 	itme_region_busy_get(region);
 	set_pending(fill, !hint_class);
 	return fill;
+}
+
+/**
+ * itme_fill_for_write - a fill that is not begun is for a write, and no read
+ * @fill: from itme_fill_prepare()
+ *
+ * Write-back need not make way for it: it is the same writer that waits for both.
+ */
+void itme_fill_for_write(struct itme_fill *fill)
+{
+	fill->is_read = false;
+	atomic_long_dec(&fill->region->inst->nr_reads);
 }
 
 /**

@@ -272,8 +272,8 @@ struct itme_instance {
 	struct delayed_work writer_work; /* the background writer */
 	atomic_t nr_runs; /* that it has under way */
 	atomic_t writer_wanted; /* somebody waits for a frame, and all are dirty */
-	u64 writer_fills; /* fill_count when it looked last */
-	unsigned long writer_careful; /* jiffies until which it makes way for reads */
+	atomic_long_t nr_reads; /* of stores, under way, but those that a write waits for */
+	unsigned long read_at; /* jiffies when one of them ended last */
 	struct mutex writable_mutex;
 	struct list_head writable; /* regions that can be written to */
 	u64 dirty_limit_frames; /* most nr_dirty; 0: the default */
@@ -461,6 +461,7 @@ void itme_region_busy_put(struct itme_region *region);
 #define ITME_GET_NOWAIT 0x01 /* -EAGAIN instead of a wait */
 #define ITME_GET_NOFILL 0x02 /* -ENODATA where absent */
 #define ITME_GET_READ 0x04 /* the caller reads it now, and does not map it later */
+#define ITME_GET_WRITE 0x08 /* the caller is going to write to it */
 struct itme_fill;
 struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned int flags,
 			       u32 *cause, struct itme_fill **fill);
@@ -542,6 +543,7 @@ void itme_fill_exit(void);
 struct itme_fill *itme_fill_prepare(struct itme_region *region, u64 granule,
 				    struct itme_granule *g, enum itme_tier tier,
 				    enum itme_hint_class hint_class, bool promised);
+void itme_fill_for_write(struct itme_fill *fill);
 void itme_fill_begin(struct itme_fill *fill);
 void itme_fill_queue(struct itme_fill *fill);
 

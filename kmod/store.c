@@ -318,7 +318,8 @@ bool itme_store_wait_unlocked(struct itme_region *region)
 ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct iov_iter *to,
 			       int flags)
 {
-	u64 granule_bytes = itme_granule_bytes(region->inst);
+	struct itme_instance *inst = region->inst;
+	u64 granule_bytes = itme_granule_bytes(inst);
 	/* Up to the granule's end even past the region's: blocks are read whole. */
 	size_t most = granule_bytes - (pos & (granule_bytes - 1));
 	size_t count = iov_iter_count(to);
@@ -326,7 +327,10 @@ ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct io
 	ssize_t n;
 
 	iov_iter_truncate(to, most);
+	atomic_long_inc(&inst->nr_reads);
 	n = itme_store_submit(region, &iocb, to, pos, flags);
+	WRITE_ONCE(inst->read_at, jiffies);
+	atomic_long_dec(&inst->nr_reads);
 	if (count > most)
 		iov_iter_reexpand(to, iov_iter_count(to) + count - most);
 	if (n == 0)

@@ -11,7 +11,7 @@
 /* The granule's frame, referenced, when it may be written to. */
 static struct folio *get_to_write(struct itme_region *region, u64 granule, bool nowait)
 {
-	unsigned int flags = ITME_GET_READ | (nowait ? ITME_GET_NOWAIT : 0);
+	unsigned int flags = ITME_GET_READ | ITME_GET_WRITE | (nowait ? ITME_GET_NOWAIT : 0);
 	struct itme_granule *g = itme_region_granule_alloc(region, granule);
 	struct folio *folio;
 	u32 cause = 0;

@@ -87,19 +87,14 @@ void itme_writeback_want_frame(struct itme_instance *inst)
 
 static bool reads_under_way(struct itme_instance *inst)
 {
-	return READ_ONCE(inst->nr_inflight) || atomic_long_read(&inst->nr_hinted);
+	return atomic_long_read(&inst->nr_reads);
 }
 
 /* Have reads been about lately? */
 static bool is_careful(struct itme_instance *inst)
 {
-	u64 fills = atomic64_read(&inst->counters.value[ITME_COUNTER_fill_count]);
-
-	if (fills != READ_ONCE(inst->writer_fills) || reads_under_way(inst)) {
-		WRITE_ONCE(inst->writer_fills, fills);
-		WRITE_ONCE(inst->writer_careful, jiffies + CAREFUL_TIME);
-	}
-	return time_before(jiffies, READ_ONCE(inst->writer_careful));
+	return reads_under_way(inst) ||
+	       time_before(jiffies, READ_ONCE(inst->read_at) + CAREFUL_TIME);
 }
 
 static bool is_wanted(struct itme_instance *inst)
@@ -660,6 +655,7 @@ static void writer_work_fn(struct work_struct *work)
 int itme_writeback_setup(struct itme_instance *inst)
 {
 	INIT_DELAYED_WORK(&inst->writer_work, writer_work_fn);
+	inst->read_at = jiffies - CAREFUL_TIME;
 	inst->write_wq = alloc_workqueue("itme_write", WQ_UNBOUND | WQ_MEM_RECLAIM, SYNC_RUNS);
 	return inst->write_wq ? 0 : -ENOMEM;
 }
