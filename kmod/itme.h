@@ -304,6 +304,7 @@ struct itme_region {
 	atomic_long_t nr_pinned; /* granules in @pins */
 	atomic_long_t nr_dirty; /* granules with ITME_GRANULE_DIRTY */
 	int write_error; /* of the last write to the store, 0 where it succeeded */
+	unsigned long refused_at; /* jiffies; with write_error: since when it is not 0 */
 	unsigned long retry_at; /* jiffies; with write_error: the writer leaves it till then */
 	u32 gave_up_at; /* itme_ticks() when a wait to write ended by its time-out; 0: never */
 	struct list_head writable_node;

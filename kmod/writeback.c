@@ -216,9 +216,11 @@ static void count_result(struct itme_region *region, u64 granule, int err, u64 s
 		itme_count_one(region, writeback_count);
 		itme_count_add(region, writeback_bytes, bytes);
 	}
-	if (err && !READ_ONCE(region->write_error))
+	if (err && !READ_ONCE(region->write_error)) {
+		WRITE_ONCE(region->refused_at, jiffies);
 		pr_warn_ratelimited("%s: region %lu: the store refuses what is written (error %d); it stays in memory and is tried again\n",
 				    region->inst->name, region->inode.i_ino, err);
+	}
 	WRITE_ONCE(region->write_error, err);
 	trace_writeback(region, granule, bytes, start_ns ? ktime_get_ns() - start_ns : 0, err);
 }
