@@ -561,11 +561,24 @@ static struct itme_region *next_region(struct itme_instance *inst, struct itme_r
 	return next;
 }
 
+/* So many granules more than may are dirty, and not on their way; or fewer: negative. */
+static long surplus(struct itme_instance *inst)
+{
+	return atomic_long_read(&inst->nr_dirty) - atomic_long_read(&inst->nr_writing) -
+	       (long)itme_dirty_background(inst);
+}
+
 static bool too_much_is_dirty(struct itme_instance *inst)
 {
-	long waiting = atomic_long_read(&inst->nr_dirty) - atomic_long_read(&inst->nr_writing);
+	return surplus(inst) > 0;
+}
 
-	return waiting > (long)itme_dirty_background(inst);
+/* A store that has just refused is left alone for a while. */
+static bool has_work(struct itme_region *region)
+{
+	return atomic_long_read(&region->nr_dirty) &&
+	       !(READ_ONCE(region->write_error) &&
+		 time_before(jiffies, READ_ONCE(region->retry_at)));
 }
 
 /* One more run is under way when this returns. */
@@ -583,9 +596,7 @@ static unsigned int write_region(struct itme_region *region, u32 age, bool all,
 	unsigned int runs = 0;
 	u64 granule = 0;
 
-	if (!atomic_long_read(&region->nr_dirty) ||
-	    (READ_ONCE(region->write_error) &&
-	     time_before(jiffies, READ_ONCE(region->retry_at))))
+	if (!has_work(region))
 		return 0;
 	while (granule < region->nr_granules && runs < most &&
 	       (all || too_much_is_dirty(inst))) {
@@ -618,6 +629,60 @@ static unsigned int write_regions(struct itme_instance *inst, u32 age, bool all,
 	return runs;
 }
 
+/*
+ * What is dirty, by its age, in quarters of octaves. Of neighbours that are filled one
+ * after the other only the youngest is still written to: to write that one now would be
+ * to write it twice.
+ */
+#define AGES (4 * 32)
+#define YOUNGEST (4 * 2) /* that there is */
+
+static unsigned int class_of_age(u32 age)
+{
+	unsigned int octave;
+
+	age = max(age, 4U);
+	octave = fls(age) - 1;
+	return 4 * octave + ((age >> (octave - 2)) & 3);
+}
+
+static u32 least_age(unsigned int class)
+{
+	return (4U | (class & 3)) << (class / 4 - 2);
+}
+
+static void count_ages(struct itme_region *region, unsigned long *counts)
+{
+	u64 granule;
+
+	if (!has_work(region))
+		return;
+	for (granule = 0; granule < region->nr_granules; granule++) {
+		struct itme_granule *g = itme_region_granule(region, granule);
+
+		cond_resched();
+		if (!g)
+			granule = itme_region_granule_last(granule);
+		else if ((READ_ONCE(g->flags) & (ITME_GRANULE_DIRTY | ITME_GRANULE_WRITING)) ==
+			 ITME_GRANULE_DIRTY)
+			counts[class_of_age(itme_ticks() - READ_ONCE(g->stamp))]++;
+	}
+}
+
+/* So old the @nr oldest are, at least; 0 where there are fewer. */
+static u32 age_of_oldest(struct itme_instance *inst, unsigned long nr)
+{
+	unsigned long counts[AGES] = {}, sum = 0;
+	struct itme_region *region = NULL;
+	unsigned int class = AGES;
+
+	while ((region = next_region(inst, region)))
+		count_ages(region, counts);
+	while (class > YOUNGEST && sum < nr)
+		sum += counts[--class];
+	return class == YOUNGEST ? 0 : least_age(class);
+}
+
 static u32 delay_ticks(const struct itme_instance *inst)
 {
 	u64 ticks = ((u64)READ_ONCE(inst->writeback_delay_ms) * NSEC_PER_MSEC) >> ITME_TICK_SHIFT;
@@ -630,14 +695,20 @@ static void writer_work_fn(struct work_struct *work)
 	struct itme_instance *inst = container_of(work, struct itme_instance, writer_work.work);
 	bool wanted = atomic_xchg(&inst->writer_wanted, 0);
 	unsigned long delay = msecs_to_jiffies(READ_ONCE(inst->writeback_delay_ms));
-	u32 age = delay_ticks(inst);
-	unsigned int runs;
+	unsigned int runs, all;
+	bool idle = false;
 
-	runs = write_regions(inst, age, true, UINT_MAX);
+	all = write_regions(inst, delay_ticks(inst), true, UINT_MAX);
 	/* Then the oldest of the others, as far as it takes. */
-	while (age && (too_much_is_dirty(inst) || (wanted && !runs))) {
-		age /= 4;
-		runs += write_regions(inst, age, wanted, wanted ? WRITER_RUNS : UINT_MAX);
+	while (too_much_is_dirty(inst) || (wanted && !all)) {
+		long nr = wanted ? WRITER_RUNS : surplus(inst);
+		u32 age = idle ? 0 : age_of_oldest(inst, max(nr, 1L));
+
+		runs = write_regions(inst, age, wanted, wanted ? WRITER_RUNS : UINT_MAX);
+		if (!runs && !age)
+			break;
+		idle = !runs; /* the oldest cannot be written now: any of the others */
+		all += runs;
 	}
 	if (!atomic_long_read(&inst->nr_dirty))
 		return;
