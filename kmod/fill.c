@@ -33,7 +33,8 @@ struct itme_fill {
 	enum itme_hint_class hint_class; /* 0: on demand */
 	bool promised; /* of @tier, until there is a frame */
 	bool pending; /* counted in nr_demand: the store does not have it yet */
-	bool is_read; /* counted in nr_reads */
+	bool for_write; /* the same thread waits for it and for write-back */
+	bool is_read; /* write-back makes way for it */
 	bool nowait; /* the next submission must not wait for a lock of the store */
 	u64 start_ns;
 };
@@ -65,15 +66,12 @@ static void set_pending(struct itme_fill *fill, bool pending)
 		itme_queue_kick(inst);
 }
 
-/* Write-back makes way for reads. */
-static void end_read(struct itme_fill *fill)
+static void begin_read(struct itme_fill *fill)
 {
-	struct itme_instance *inst = fill->region->inst;
-
-	if (!fill->is_read)
+	if (fill->for_write || fill->is_read)
 		return;
-	WRITE_ONCE(inst->read_at, jiffies);
-	atomic_long_dec(&inst->nr_reads);
+	fill->is_read = true;
+	itme_writeback_read_begins(fill->region->inst);
 }
 
 static void give_frame_back(struct itme_fill *fill)
@@ -111,7 +109,8 @@ static void finish(struct itme_fill *fill, int err)
 	u16 old;
 
 	report(fill, bytes, err);
-	end_read(fill);
+	if (fill->is_read)
+		itme_writeback_read_ended(inst);
 	if (!fill->folio && fill->hint_class) { /* its frame has gone to a demand fill */
 		itme_count_add(region, clipped_bytes, bytes);
 		itme_granule_absent(region, fill->g, 0);
@@ -262,6 +261,7 @@ void itme_fill_begin(struct itme_fill *fill)
 {
 	struct itme_instance *inst = fill->region->inst;
 
+	begin_read(fill);
 	if (takes_no_locks(fill))
 		fill->folio = itme_victim_obtain_quick(inst, &fill->tier);
 	if (!fill->folio || itme_poison_in_frame(fill->folio)) {
@@ -278,6 +278,7 @@ void itme_fill_begin(struct itme_fill *fill)
  */
 void itme_fill_queue(struct itme_fill *fill)
 {
+	begin_read(fill);
 	queue_work(fill->region->inst->fill_wq, &fill->work);
 }
 
@@ -316,8 +317,6 @@ struct itme_fill *itme_fill_prepare(struct itme_region *region, u64 granule,
 	fill->tier = tier;
 	fill->hint_class = hint_class;
 	fill->promised = promised;
-	fill->is_read = true;
-	atomic_long_inc(&region->inst->nr_reads);
 	fill->start_ns = trace_fill_enabled() ? ktime_get_ns() : 0;
 	itme_region_busy_get(region);
 	set_pending(fill, !hint_class);
@@ -325,15 +324,12 @@ struct itme_fill *itme_fill_prepare(struct itme_region *region, u64 granule,
 }
 
 /**
- * itme_fill_for_write - a fill that is not begun is for a write, and no read
- * @fill: from itme_fill_prepare()
- *
- * Write-back need not make way for it: it is the same writer that waits for both.
+ * itme_fill_for_write - write-back need not make way for a fill
+ * @fill: from itme_fill_prepare(), for a write: its writer waits for write-back too
  */
 void itme_fill_for_write(struct itme_fill *fill)
 {
-	fill->is_read = false;
-	atomic_long_dec(&fill->region->inst->nr_reads);
+	fill->for_write = true;
 }
 
 /**

@@ -274,6 +274,7 @@ struct itme_instance {
 	atomic_t writer_wanted; /* somebody waits for a frame, and all are dirty */
 	atomic_long_t nr_reads; /* of stores, under way, but those that a write waits for */
 	unsigned long read_at; /* jiffies when one of them ended last */
+	wait_queue_head_t read_wait; /* all of them have ended */
 	struct mutex writable_mutex;
 	struct list_head writable; /* regions that can be written to */
 	u64 dirty_limit_frames; /* most nr_dirty; 0: the default */
@@ -527,6 +528,8 @@ void itme_dirty_clean_locked(struct itme_region *region, struct itme_granule *g)
 int itme_writeback_sync(struct itme_region *region, u64 first, u64 last, bool killable);
 void itme_writeback_start(struct itme_region *region, u64 granule);
 void itme_writeback_kick(struct itme_instance *inst, unsigned long delay);
+void itme_writeback_read_begins(struct itme_instance *inst);
+void itme_writeback_read_ended(struct itme_instance *inst);
 void itme_writeback_want_frame(struct itme_instance *inst);
 struct folio *itme_writeback_own(struct itme_region *region, struct itme_granule *g);
 void itme_writeback_disown(struct itme_region *region, struct itme_granule *g,

@@ -327,10 +327,9 @@ ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct io
 	ssize_t n;
 
 	iov_iter_truncate(to, most);
-	atomic_long_inc(&inst->nr_reads);
+	itme_writeback_read_begins(inst);
 	n = itme_store_submit(region, &iocb, to, pos, flags);
-	WRITE_ONCE(inst->read_at, jiffies);
-	atomic_long_dec(&inst->nr_reads);
+	itme_writeback_read_ended(inst);
 	if (count > most)
 		iov_iter_reexpand(to, iov_iter_count(to) + count - most);
 	if (n == 0)

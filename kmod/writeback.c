@@ -11,7 +11,6 @@
  * What the store does not take stays dirty, and is tried again.
  */
 #include <linux/bvec.h>
-#include <linux/delay.h>
 #include <linux/highmem.h>
 #include <linux/ktime.h>
 #include <linux/pagemap.h>
@@ -105,12 +104,32 @@ static bool is_wanted(struct itme_instance *inst)
 
 static void make_way(struct itme_instance *inst)
 {
-	unsigned long start = jiffies;
+	wait_event_timeout(inst->read_wait, !reads_under_way(inst),
+			   is_wanted(inst) ? YIELD_TIME_WANTED : YIELD_TIME);
+}
 
-	while (reads_under_way(inst) &&
-	       time_before(jiffies,
-			   start + (is_wanted(inst) ? YIELD_TIME_WANTED : YIELD_TIME)))
-		usleep_range(200, 400);
+/**
+ * itme_writeback_read_begins - somebody waits for a read of a store, not to write
+ * @inst: the instance
+ *
+ * Write-back makes way for it until itme_writeback_read_ended(). Any context.
+ */
+void itme_writeback_read_begins(struct itme_instance *inst)
+{
+	atomic_long_inc(&inst->nr_reads);
+}
+
+/**
+ * itme_writeback_read_ended - end of itme_writeback_read_begins()
+ * @inst: the instance
+ *
+ * Any context.
+ */
+void itme_writeback_read_ended(struct itme_instance *inst)
+{
+	WRITE_ONCE(inst->read_at, jiffies);
+	if (atomic_long_dec_and_test(&inst->nr_reads))
+		wake_up_all(&inst->read_wait);
 }
 
 /* From now on who writes to it faults first, or waits. */
@@ -728,8 +747,10 @@ static void writer_work_fn(struct work_struct *work)
 int itme_writeback_setup(struct itme_instance *inst)
 {
 	INIT_DELAYED_WORK(&inst->writer_work, writer_work_fn);
+	init_waitqueue_head(&inst->read_wait);
 	inst->read_at = jiffies - CAREFUL_TIME;
-	inst->write_wq = alloc_workqueue("itme_write", WQ_UNBOUND | WQ_MEM_RECLAIM, SYNC_RUNS);
+	/* On the CPU of who waits: to wake another costs more than all that a run computes. */
+	inst->write_wq = alloc_workqueue("itme_write", WQ_MEM_RECLAIM | WQ_HIGHPRI, SYNC_RUNS);
 	return inst->write_wq ? 0 : -ENOMEM;
 }
 
