@@ -27,6 +27,8 @@ static int init_region(struct itme_region *region, const struct itme_attach *arg
 	if (err)
 		return err;
 	err = itme_region_init(region, region->bytes);
+	if (!err && args->flags & ITME_ATTACH_PINNABLE)
+		err = itme_reserve_take(region);
 	if (err)
 		return err;
 	inode->i_ino = get_next_ino();

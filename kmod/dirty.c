@@ -6,7 +6,14 @@
  * ITME_GRANULE_DIRTY is set before the first byte is written and cleared when the
  * store has all of the granule and nobody has a reference to write through. So what
  * has no flag is clean, and what has it is written if PG_dirty is set too.
+ *
+ * In a pinnable region stores and DMA cannot be seen. There a granule is made dirty
+ * before it is mapped by who could write to it, and has PG_dirty for as long as that
+ * lasts, or somebody refers to its frame. Its frames are its own (see reserve.c), so
+ * no limit concerns it, and the background writer leaves it alone so long.
  */
+#include <linux/pagemap.h>
+#include <linux/rmap.h>
 #include <linux/sched/signal.h>
 #include "itme.h"
 
@@ -32,17 +39,18 @@ static unsigned long total_frames(const struct itme_instance *inst)
  * itme_dirty_limit - most granules that may be dirty
  * @inst: the instance
  *
- * Half the budgets, or what was set; but demand finds frames that are neither dirty
- * nor pinned, whatever becomes of the store.
+ * Half of what the budgets have for tiered regions, or what was set; but demand finds
+ * frames that are neither dirty nor pinned, whatever becomes of the store.
  *
  * Return: granules, at least 1.
  */
 unsigned long itme_dirty_limit(const struct itme_instance *inst)
 {
 	unsigned long total = total_frames(inst);
+	unsigned long reserved = itme_reserve_frames(inst);
 	unsigned long closed = READ_ONCE(inst->window_frames) + ITME_PIN_RESERVE_FRAMES +
-			       READ_ONCE(inst->nr_pinned);
-	u64 limit = READ_ONCE(inst->dirty_limit_frames) ?: total / 2;
+			       READ_ONCE(inst->nr_pinned) + reserved;
+	u64 limit = READ_ONCE(inst->dirty_limit_frames) ?: (total - min(total, reserved)) / 2;
 
 	return clamp(limit, 1, max(total - min(total, closed), 1UL));
 }
@@ -61,13 +69,31 @@ unsigned long itme_dirty_background(const struct itme_instance *inst)
 	return min(READ_ONCE(inst->dirty_background_frames) ?: limit / 2, (u64)limit - 1);
 }
 
+/* What counts a region's dirty granules for its instance. */
+static atomic_long_t *total_of(struct itme_region *region)
+{
+	return region->pinnable ? &region->inst->nr_dirty_pinnable : &region->inst->nr_dirty;
+}
+
+/**
+ * itme_dirty_any - is anything dirty?
+ * @inst: the instance
+ *
+ * Return: whether it is.
+ */
+bool itme_dirty_any(const struct itme_instance *inst)
+{
+	return atomic_long_read(&inst->nr_dirty) || atomic_long_read(&inst->nr_dirty_pinnable);
+}
+
 static bool add_within_limit(struct itme_region *region)
 {
 	struct itme_instance *inst = region->inst;
 
-	if (atomic_long_inc_return(&inst->nr_dirty) <= itme_dirty_limit(inst))
+	if (atomic_long_inc_return(total_of(region)) <= itme_dirty_limit(inst) ||
+	    region->pinnable)
 		return true;
-	atomic_long_dec(&inst->nr_dirty);
+	atomic_long_dec(total_of(region));
 	return false;
 }
 
@@ -126,7 +152,7 @@ void itme_dirty_note(struct itme_region *region, struct itme_granule *g)
 {
 	if (itme_granule_set(g, ITME_GRANULE_DIRTY, 0) & ITME_GRANULE_DIRTY)
 		return;
-	atomic_long_inc(&region->inst->nr_dirty);
+	atomic_long_inc(total_of(region));
 	atomic_long_inc(&region->nr_dirty);
 	became_dirty(region);
 }
@@ -143,7 +169,7 @@ void itme_dirty_clean_locked(struct itme_region *region, struct itme_granule *g)
 	lockdep_assert_held(itme_granule_lock(g));
 	g->flags &= ~ITME_GRANULE_DIRTY;
 	atomic_long_dec(&region->nr_dirty);
-	atomic_long_dec(&region->inst->nr_dirty);
+	atomic_long_dec(total_of(region));
 }
 
 /**
@@ -181,6 +207,39 @@ bool itme_dirty_referenced(const struct folio *folio, int own)
 	return refs > folio_mapcount(folio) + own;
 }
 
+/**
+ * itme_dirty_stays - will a granule be dirty again as soon as it is written?
+ * @region: its region
+ * @folio: its frame; for a reliable answer locked, and WRITING
+ * @own: references that the caller knows of
+ *
+ * May err to yes.
+ *
+ * Return: whether it will: it may be written to without a word to us.
+ */
+bool itme_dirty_stays(struct itme_region *region, const struct folio *folio, int own)
+{
+	if (!region->pinnable || list_empty_careful(&region->writable_node))
+		return false; /* after its last user nothing of it can be acknowledged */
+	return (folio_mapped(folio) && mapping_writably_mapped(region->inode.i_mapping)) ||
+	       itme_dirty_referenced(folio, own);
+}
+
+/**
+ * itme_dirty_protect - who writes to a frame from now on faults first, or waits
+ * @region: its region
+ * @folio: the frame, locked; its granule is WRITING, by itme_writeback_own() or its like
+ *
+ * Where that cannot be it stays dirty.
+ */
+void itme_dirty_protect(struct itme_region *region, struct folio *folio)
+{
+	if (itme_dirty_stays(region, folio, 2))
+		return;
+	folio_mkclean(folio);
+	folio_clear_dirty(folio);
+}
+
 /*
  * A store that takes nothing must not fill memory with what it does not take: the
  * other regions have half of the limit to themselves.
@@ -210,7 +269,7 @@ int itme_dirty_may_write(struct itme_region *region, struct itme_granule *g)
 
 	if (flags & ITME_GRANULE_WRITING)
 		return -EAGAIN;
-	if (flags & ITME_GRANULE_DIRTY)
+	if ((flags & ITME_GRANULE_DIRTY) || region->pinnable)
 		return 0;
 	err = refused(region);
 	if (err)

@@ -202,7 +202,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 }
 
 /*
- * A store to a shared mapping of a tiered region: whatever it has to wait for, it
+ * Somebody is about to write by a shared mapping: whatever it has to wait for, it
  * waits for here, where mmap_lock can be let go of. 0: go on.
  */
 static vm_fault_t wait_to_write(struct vm_fault *vmf)
@@ -233,6 +233,35 @@ static vm_fault_t wait_to_write(struct vm_fault *vmf)
 	if (err == -EAGAIN)
 		err = itme_dirty_wait(region, g);
 	return err ? VM_FAULT_SIGBUS : 0;
+}
+
+/*
+ * Whoever maps a granule of a pinnable region, and could write to it one day, may do so
+ * from now on: a read fault maps it for writing too, and mprotect causes no fault.
+ */
+static vm_fault_t pinnable_fault(struct vm_fault *vmf)
+{
+	struct itme_region *region = itme_region_of(file_inode(vmf->vma->vm_file));
+	struct itme_granule *g;
+	struct folio *folio;
+	vm_fault_t ret;
+
+	if ((vmf->vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) != (VM_SHARED | VM_MAYWRITE))
+		return region_fault(vmf);
+	if (vmf->flags & FAULT_FLAG_WRITE)
+		file_update_time(vmf->vma->vm_file);
+	ret = wait_to_write(vmf) ?: region_fault(vmf);
+	if (!(ret & VM_FAULT_LOCKED))
+		return ret;
+	folio = page_folio(vmf->page);
+	g = itme_region_granule(region, vmf->pgoff >> itme_granule_order(region->inst));
+	if (!itme_dirty_mark(region, g, folio))
+		return ret;
+	/* On its way to the store: the next attempt waits. */
+	folio_unlock(folio);
+	folio_put(folio);
+	vmf->page = NULL;
+	return VM_FAULT_NOPAGE;
 }
 
 static vm_fault_t tiered_fault(struct vm_fault *vmf)
@@ -294,6 +323,13 @@ static struct mempolicy *region_get_policy(struct vm_area_struct *vma, unsigned 
 
 const struct vm_operations_struct itme_vm_ops = {
 	.fault = region_fault,
+	.map_pages = region_map_pages,
+	.get_policy = region_get_policy,
+};
+
+/* Without page_mkwrite the core does not refuse pins for writing that last. */
+const struct vm_operations_struct itme_pinnable_vm_ops = {
+	.fault = pinnable_fault,
 	.map_pages = region_map_pages,
 	.get_policy = region_get_policy,
 };

@@ -91,26 +91,46 @@ static unsigned long default_window_frames(const struct itme_instance *inst)
 	return clamp(frames / 4, min(frames, 2UL), (unsigned long)ITME_WINDOW_DEFAULT_FRAMES);
 }
 
-/**
- * itme_instance_set_window - set the part of the budget for data in flight
- * @inst: the instance
- * @bytes: at least one granule, at most the top tier's budget
- *
- * Return: 0, or -EINVAL where @bytes is out of range.
- */
-int itme_instance_set_window(struct itme_instance *inst, u64 bytes)
+static u64 all_frames(const struct itme_instance *inst)
+{
+	return (u64)inst->pool[ITME_TIER_DRAM].target + inst->pool[ITME_TIER_CXL].target;
+}
+
+/* resize_mutex is held, or the instance is new. */
+static int set_window(struct itme_instance *inst, u64 bytes)
 {
 	u64 frames = bytes >> inst->granule_shift;
 	unsigned long flags;
 
 	if (!frames || frames > top_tier_frames(inst))
 		return -EINVAL;
+	if (frames > inst->window_frames && !itme_reserve_fits(inst, all_frames(inst), frames))
+		return -EBUSY;
 	spin_lock_irqsave(&inst->frame_lock, flags);
 	inst->window_frames = frames;
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
 	itme_pin_enforce(inst);
 	itme_queue_kick(inst);
 	return 0;
+}
+
+/**
+ * itme_instance_set_window - set the part of the budget for data in flight, for sysfs
+ * @inst: the instance
+ * @bytes: at least one granule, at most the top tier's budget
+ *
+ * Return: 0; -EINVAL where @bytes is out of range; -EBUSY where pinnable regions would
+ * be left with too few frames; -EINTR.
+ */
+int itme_instance_set_window(struct itme_instance *inst, u64 bytes)
+{
+	int err;
+
+	if (mutex_lock_killable(&inst->resize_mutex))
+		return -EINTR;
+	err = set_window(inst, bytes);
+	mutex_unlock(&inst->resize_mutex);
+	return err;
 }
 
 /**
@@ -169,6 +189,11 @@ static int check_budget(struct itme_instance *inst, enum itme_tier tier, u64 byt
 		       frames, ITME_MIN_FRAMES);
 		return -EINVAL;
 	}
+	if (frames < all_frames(inst) && !itme_reserve_fits(inst, frames, inst->window_frames)) {
+		pr_err("%s: the budgets would hold %llu granules, of which pinnable regions alone need %lu beside the window; detach one first\n",
+		       inst->name, frames, itme_reserve_frames(inst));
+		return -EBUSY;
+	}
 	return itme_frames_check(NULL, tier, bytes, &inst->pool[tier].nodes);
 }
 
@@ -179,7 +204,8 @@ static int check_budget(struct itme_instance *inst, enum itme_tier tier, u64 byt
  * @bytes: the budget; rounded down to granules
  *
  * Return: 0; -EINVAL where the nodes cannot have it or the instance would be
- * left with too few granules, with the reason in the kernel log; -ENOMEM, -EINTR.
+ * left with too few granules, -EBUSY where pinnable regions would be, with the reason
+ * in the kernel log; -ENOMEM, -EINTR.
  */
 int itme_instance_set_budget(struct itme_instance *inst, enum itme_tier tier, u64 bytes)
 {
@@ -249,7 +275,7 @@ struct itme_instance *itme_instance_create(struct fs_context *fc,
 	if (err)
 		goto err_frames;
 	inst->window_frames = default_window_frames(inst);
-	if (opts->window_given && itme_instance_set_window(inst, opts->window_bytes)) {
+	if (opts->window_given && set_window(inst, opts->window_bytes)) {
 		err = itme_invalf(fc, "window=%llu: takes one granule to the whole budget of the fastest tier",
 				  opts->window_bytes);
 		goto err_frames;
@@ -321,6 +347,11 @@ static int check_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 	if (frames < ITME_MIN_FRAMES)
 		return itme_invalf(fc, "the budgets would hold %llu granules, %u are needed",
 				   frames, ITME_MIN_FRAMES);
+	if (frames < all_frames(inst) && !itme_reserve_fits(inst, frames, inst->window_frames)) {
+		errorf(fc, "itme: the budgets would hold %llu granules, of which pinnable regions alone need %lu beside the window; detach one first",
+		       frames, itme_reserve_frames(inst));
+		return -EBUSY;
+	}
 	frames = opts->window_bytes >> inst->granule_shift;
 	if (window_changes(inst, opts) &&
 	    (!frames || frames > (target[ITME_TIER_DRAM] ?: target[ITME_TIER_CXL])))
@@ -364,19 +395,19 @@ static int resize_given(struct fs_context *fc, struct itme_instance *inst,
 int itme_instance_reconfigure(struct fs_context *fc, struct itme_instance *inst,
 			      const struct itme_options *opts)
 {
-	bool set_window;
+	bool changes_window;
 	int err;
 
 	if (mutex_lock_killable(&inst->resize_mutex))
 		return -EINTR;
-	set_window = window_changes(inst, opts);
+	changes_window = window_changes(inst, opts);
 	err = check_reconfigure(fc, inst, opts);
 	if (!err) {
 		err = resize_given(fc, inst, opts);
 		clamp_window(inst);
 	}
-	if (!err && set_window)
-		err = itme_instance_set_window(inst, opts->window_bytes);
+	if (!err && changes_window)
+		err = set_window(inst, opts->window_bytes);
 	mutex_unlock(&inst->resize_mutex);
 	return err;
 }

@@ -34,7 +34,7 @@ static long do_info(struct file *file, union argument *arg)
 	*info = (struct itme_info){
 		.size = sizeof(*info),
 		.features = ITME_FEATURE_READ_ONLY | ITME_FEATURE_HINT | ITME_FEATURE_FADVISE |
-			    ITME_FEATURE_READ_WRITE,
+			    ITME_FEATURE_READ_WRITE | ITME_FEATURE_PINNABLE,
 		.granule_bytes = itme_granule_bytes(inst),
 		.dram_bytes = (u64)READ_ONCE(inst->pool[ITME_TIER_DRAM].target) << shift,
 		.cxl_bytes = (u64)READ_ONCE(inst->pool[ITME_TIER_CXL].target) << shift,
@@ -58,8 +58,10 @@ static long do_attach(struct file *file, union argument *arg)
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	if (attach->flags & ~(ITME_ATTACH_MODE | ITME_ATTACH_WRITE))
+	if (attach->flags & ~(ITME_ATTACH_MODE | ITME_ATTACH_WRITE | ITME_ATTACH_PINNABLE))
 		return -EOPNOTSUPP;
+	if ((attach->flags & ITME_ATTACH_PINNABLE) && !(attach->flags & ITME_ATTACH_WRITE))
+		return -EINVAL;
 	if (attach->__reserved || attach->mode & ~0777 ||
 	    (attach->mode && !(attach->flags & ITME_ATTACH_MODE)))
 		return -EINVAL;

@@ -265,8 +265,10 @@ struct itme_instance {
 	unsigned long nr_pinned; /* granules */
 
 	/* Dirty data and its way to the store, see dirty.c and writeback.c. */
-	atomic_long_t nr_dirty; /* granules with ITME_GRANULE_DIRTY */
+	atomic_long_t nr_dirty; /* granules with ITME_GRANULE_DIRTY, of tiered regions */
 	atomic_long_t nr_writing; /* those of them with ITME_GRANULE_WRITING */
+	atomic_long_t nr_dirty_pinnable; /* the same as nr_dirty, of pinnable regions */
+	atomic_long_t nr_reserved; /* granules of those; they grow under resize_mutex */
 	wait_queue_head_t dirty_wait; /* a write to the store has ended */
 	struct workqueue_struct *write_wq;
 	struct delayed_work writer_work; /* the background writer */
@@ -293,6 +295,7 @@ struct itme_region {
 	struct file *store;
 	bool store_is_bdev;
 	bool writable;
+	bool pinnable; /* and DMA may hold all of it: see dirty.c and reserve.c */
 	bool sealed; /* once writable, and no more; under i_rwsem */
 	u64 bytes;
 	u64 nr_granules;
@@ -496,6 +499,7 @@ void itme_granule_init_locks(void);
 /* fault.c */
 extern const struct vm_operations_struct itme_vm_ops;
 extern const struct vm_operations_struct itme_tiered_vm_ops;
+extern const struct vm_operations_struct itme_pinnable_vm_ops;
 
 /* read.c */
 ssize_t itme_read_iter(struct kiocb *iocb, struct iov_iter *to);
@@ -522,6 +526,9 @@ int itme_dirty_may_write(struct itme_region *region, struct itme_granule *g);
 int itme_dirty_wait(struct itme_region *region, struct itme_granule *g);
 bool itme_dirty_gave_up(const struct itme_region *region);
 bool itme_dirty_referenced(const struct folio *folio, int own);
+bool itme_dirty_stays(struct itme_region *region, const struct folio *folio, int own);
+void itme_dirty_protect(struct itme_region *region, struct folio *folio);
+bool itme_dirty_any(const struct itme_instance *inst);
 void itme_dirty_clean_locked(struct itme_region *region, struct itme_granule *g);
 
 /* writeback.c */
@@ -550,6 +557,12 @@ struct itme_fill *itme_fill_prepare(struct itme_region *region, u64 granule,
 void itme_fill_for_write(struct itme_fill *fill);
 void itme_fill_begin(struct itme_fill *fill);
 void itme_fill_queue(struct itme_fill *fill);
+
+/* reserve.c */
+unsigned long itme_reserve_frames(const struct itme_instance *inst);
+bool itme_reserve_fits(const struct itme_instance *inst, u64 frames, unsigned long window);
+int itme_reserve_take(struct itme_region *region);
+void itme_reserve_release(struct itme_region *region);
 
 /* frame.c */
 int itme_frames_check(struct fs_context *fc, enum itme_tier tier, u64 bytes,

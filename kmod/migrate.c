@@ -9,6 +9,14 @@
 
 #define REVOKE_TRIES 100
 
+static void unmap(struct itme_region *region, struct folio *folio)
+{
+	/* On some kernels a zap loses the dirty bit of a PMD. */
+	if (region->writable && folio_mkclean(folio))
+		folio_set_dirty(folio);
+	unmap_mapping_pages(region->inode.i_mapping, folio->index, folio_nr_pages(folio), false);
+}
+
 /*
  * Unmap a claimed granule's frame and make sure that nobody else refers to it.
  * 0: the folio is locked and its reference count is frozen at zero.
@@ -18,15 +26,16 @@
 static int revoke(struct itme_region *region, struct itme_granule *g, struct folio *folio,
 		  u64 refused)
 {
+	bool pinned;
 	int tries;
 
 	folio_lock(folio);
-	/* On some kernels a zap loses the dirty bit of a PMD. */
-	if (region->writable && folio_mkclean(folio))
-		folio_set_dirty(folio);
-	unmap_mapping_pages(region->inode.i_mapping, folio->index, folio_nr_pages(folio), false);
+	/* To unmap it to find out that DMA holds it for long would be paid for again and again. */
+	pinned = region->pinnable && folio_maybe_dma_pinned(folio);
+	if (!pinned)
+		unmap(region, folio);
 	/* Who only looks at it for a moment does not hold it. */
-	for (tries = 0; tries < REVOKE_TRIES; tries++) {
+	for (tries = 0; !pinned && tries < REVOKE_TRIES; tries++) {
 		if (folio_ref_freeze(folio, 1))
 			return 0;
 		cpu_relax();

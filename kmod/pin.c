@@ -55,8 +55,9 @@ static unsigned long tier_limit(const struct itme_instance *inst, enum itme_tier
 static u64 limit_frames(const struct itme_instance *inst)
 {
 	u64 all = tier_limit(inst, ITME_TIER_DRAM) + tier_limit(inst, ITME_TIER_CXL);
+	u64 reserved = itme_reserve_frames(inst);
 
-	return min(all, READ_ONCE(inst->pin_limit_frames));
+	return min(all - min(all, reserved), READ_ONCE(inst->pin_limit_frames));
 }
 
 /**

@@ -19,9 +19,8 @@ static int punch_resident(struct itme_region *region, u64 granule, struct itme_g
 	int err;
 
 	folio_lock(folio);
-	folio_mkclean(folio);
+	itme_dirty_protect(region, folio);
 	folio_zero_range(folio, 0, bytes);
-	folio_clear_dirty(folio);
 	folio_unlock(folio);
 	err = itme_store_punch(region, granule << region->inst->granule_shift, bytes);
 	itme_writeback_disown(region, g, folio, err);

@@ -214,6 +214,7 @@ void itme_region_evict(struct itme_region *region)
 		xa_destroy(&region->watches);
 		xa_destroy(&region->pins);
 	}
+	itme_reserve_release(region);
 	if (region->store)
 		itme_store_close(region);
 }
@@ -228,7 +229,8 @@ static int region_mmap(struct file *file, struct vm_area_struct *vma)
 			return -EPERM;
 		vm_flags_clear(vma, VM_MAYWRITE);
 	}
-	vma->vm_ops = region->writable ? &itme_tiered_vm_ops : &itme_vm_ops;
+	vma->vm_ops = region->pinnable ? &itme_pinnable_vm_ops :
+		      region->writable ? &itme_tiered_vm_ops : &itme_vm_ops;
 	file_accessed(file);
 	return 0;
 }

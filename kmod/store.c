@@ -44,6 +44,28 @@ static bool loop_over_region(void)
 	return false;
 }
 
+/*
+ * A loop device and the file behind it are one store too. Which file that is cannot
+ * be asked: it is one that a loop device uses (see above). Denied writers keep a region
+ * that is read-only apart from what is written.
+ */
+static bool loop_and_its_file(const struct itme_region *a, const struct itme_region *b)
+{
+	return on_loop_device(data_inode(a->store)) && b->writable &&
+	       !b->store_is_bdev && !(mapping_gfp_mask(b->store->f_mapping) & __GFP_IO);
+}
+
+static bool overlaps_by_loop(const struct itme_region *new)
+{
+	struct itme_region *region;
+
+	lockdep_assert_held(&stores_mutex);
+	list_for_each_entry(region, &stores, store_node)
+		if (loop_and_its_file(new, region) || loop_and_its_file(region, new))
+			return true;
+	return false;
+}
+
 static int check_size(struct file *file)
 {
 	loff_t bytes = i_size_read(data_inode(file));
@@ -56,9 +78,13 @@ static int check_size(struct file *file)
 }
 
 /* Bytes are written in pages, whole ones. */
-static int check_writable_size(const struct file *file)
+static int check_writable(const struct file *file)
 {
-	return i_size_read(data_inode(file)) % PAGE_SIZE ? -EINVAL : 0;
+	struct inode *inode = data_inode(file);
+
+	if (S_ISBLK(inode->i_mode) && bdev_read_only(I_BDEV(inode)))
+		return -EROFS;
+	return i_size_read(inode) % PAGE_SIZE ? -EINVAL : 0;
 }
 
 static bool is_attached(const struct inode *inode)
@@ -89,7 +115,7 @@ static int check(struct file *file, bool writable)
 		if (is_attached(data_inode(file)))
 			return -EBUSY;
 	}
-	return check_size(file) ?: (writable ? check_writable_size(file) : 0);
+	return check_size(file) ?: (writable ? check_writable(file) : 0);
 }
 
 /* A file of our own with O_DIRECT, so that the caller's flags and offset stay apart. */
@@ -133,7 +159,7 @@ static int add_store(struct itme_region *region)
 	struct inode *inode = data_inode(region->store);
 
 	guard(mutex)(&stores_mutex);
-	if (is_attached(inode)) /* again: two may attach at a time */
+	if (is_attached(inode) || overlaps_by_loop(region)) /* again: two may attach at a time */
 		return -EBUSY;
 	if (on_loop_device(inode) && loop_over_region())
 		return -ELOOP;
@@ -172,7 +198,7 @@ int itme_store_open(struct itme_region *region, int fd, bool writable)
 	err = own->f_mode & FMODE_CAN_ODIRECT ? check_size(own) : -EINVAL;
 	region->bytes = i_size_read(data_inode(own));
 	if (!err && writable)
-		err = check_writable_size(own);
+		err = check_writable(own);
 	if (!err)
 		err = add_store(region);
 	if (err)

@@ -148,8 +148,9 @@ static ssize_t show_queued(struct itme_kobj *k, const struct itme_attr *attr, ch
 
 static ssize_t show_dirty(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
 {
-	unsigned long granules = atomic_long_read(k->region ? &k->region->nr_dirty :
-							      &k->inst->nr_dirty);
+	unsigned long granules = k->region ? atomic_long_read(&k->region->nr_dirty) :
+					     atomic_long_read(&k->inst->nr_dirty) +
+					     atomic_long_read(&k->inst->nr_dirty_pinnable);
 
 	return sysfs_emit(buf, "%llu\n", frames_to_bytes(k->inst, granules));
 }
@@ -202,7 +203,8 @@ static ssize_t store_delay(struct itme_kobj *k, const struct itme_attr *attr, u6
 
 static ssize_t show_mode(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
 {
-	const char *mode = k->region->writable ? "tiered" : "read-only";
+	const char *mode = k->region->pinnable ? "pinnable" :
+			   k->region->writable ? "tiered" : "read-only";
 
 	return sysfs_emit(buf, "%s\n", READ_ONCE(k->region->sealed) ? "sealed" : mode);
 }

@@ -76,7 +76,7 @@ void itme_writeback_kick(struct itme_instance *inst, unsigned long delay)
  */
 void itme_writeback_want_frame(struct itme_instance *inst)
 {
-	if (!atomic_long_read(&inst->nr_dirty))
+	if (!itme_dirty_any(inst))
 		return;
 	if (!atomic_xchg(&inst->writer_wanted, 1))
 		itme_writeback_kick(inst, 0);
@@ -132,13 +132,18 @@ void itme_writeback_read_ended(struct itme_instance *inst)
 		wake_up_all(&inst->read_wait);
 }
 
-/* From now on who writes to it faults first, or waits. */
-static void protect(struct folio *folio)
+static void protect(struct itme_region *region, struct folio *folio)
 {
 	folio_lock(folio);
-	folio_mkclean(folio);
-	folio_clear_dirty(folio);
+	itme_dirty_protect(region, folio);
 	folio_unlock(folio);
+}
+
+/* Those on their way to the store: what of the limit will be free again. */
+static void count_writing(struct itme_region *region, int n)
+{
+	if (!region->pinnable)
+		atomic_long_add(n, &region->inst->nr_writing);
 }
 
 /* How many of @n bytes at @pos come before a page with poison. */
@@ -265,7 +270,7 @@ static void let_go(struct itme_region *region, struct itme_granule *g, struct fo
 	/* Our reference keeps it in its frame. */
 	if (unwanted)
 		itme_victim_next(region->inst, folio, tier);
-	atomic_long_dec(&region->inst->nr_writing);
+	count_writing(region, -1);
 	folio_put(folio);
 }
 
@@ -295,7 +300,7 @@ static void run_work(struct work_struct *work)
 	unsigned int i;
 
 	for (i = 0; i < run->nr; i++)
-		protect(run->folios[i]);
+		protect(region, run->folios[i]);
 	all = public_error(write_granules(run, 0, run->nr));
 	for (i = 0; i < run->nr; i++) {
 		int one = all;
@@ -322,8 +327,10 @@ static void run_work(struct work_struct *work)
 /*
  * Take a dirty granule for a run, if it has been dirty for @age ticks. What was
  * kept as dirty only for somebody's reference is so no more when that has gone.
+ * In the background what stays dirty is left alone: it would be written for ever.
  */
-static struct folio *take(struct itme_region *region, struct itme_granule *g, u32 age)
+static struct folio *take(struct itme_region *region, struct itme_granule *g, u32 age,
+			  bool background)
 {
 	struct folio *folio;
 
@@ -332,12 +339,13 @@ static struct folio *take(struct itme_region *region, struct itme_granule *g, u3
 	scoped_guard(spinlock_irqsave, itme_granule_lock(g)) {
 		folio = g->folio;
 		if (g->state != ITME_RESIDENT || !(g->flags & ITME_GRANULE_DIRTY) ||
-		    (g->flags & ITME_GRANULE_WRITING) || itme_ticks() - g->stamp < age)
+		    (g->flags & ITME_GRANULE_WRITING) || itme_ticks() - g->stamp < age ||
+		    (background && itme_dirty_stays(region, folio, 1)))
 			return NULL;
 		if (folio_test_dirty(folio)) {
 			g->flags |= ITME_GRANULE_WRITING;
 			folio_get(folio);
-			atomic_long_inc(&region->inst->nr_writing);
+			count_writing(region, 1);
 			return folio;
 		}
 		if (itme_dirty_referenced(folio, 1) || folio_test_dirty(folio))
@@ -358,7 +366,7 @@ static unsigned int start_run(struct itme_region *region, u64 first, u64 last, u
 	struct itme_instance *inst = region->inst;
 	unsigned int nr, most = ITME_GRANULE_MAX >> inst->granule_shift;
 	struct itme_granule *g = itme_region_granule(region, first);
-	struct folio *folio = g ? take(region, g, age) : NULL;
+	struct folio *folio = g ? take(region, g, age, background) : NULL;
 	struct run *run;
 
 	if (!folio)
@@ -373,7 +381,7 @@ static unsigned int start_run(struct itme_region *region, u64 first, u64 last, u
 	run->nr = 1;
 	while (run->nr < most && first + run->nr <= last) {
 		g = itme_region_granule(region, first + run->nr);
-		folio = g ? take(region, g, age) : NULL;
+		folio = g ? take(region, g, age, background) : NULL;
 		if (!folio)
 			break;
 		run->folios[run->nr++] = folio;
@@ -423,7 +431,7 @@ struct folio *itme_writeback_own(struct itme_region *region, struct itme_granule
 		folio = g->folio;
 		folio_get(folio);
 	}
-	atomic_long_inc(&region->inst->nr_writing);
+	count_writing(region, 1);
 	itme_dirty_note(region, g);
 	return folio;
 }
@@ -674,7 +682,7 @@ static void count_ages(struct itme_region *region, unsigned long *counts)
 {
 	u64 granule;
 
-	if (!has_work(region))
+	if (region->pinnable || !has_work(region)) /* no limit concerns the one */
 		return;
 	for (granule = 0; granule < region->nr_granules; granule++) {
 		struct itme_granule *g = itme_region_granule(region, granule);
@@ -729,7 +737,7 @@ static void writer_work_fn(struct work_struct *work)
 		idle = !runs; /* the oldest cannot be written now: any of the others */
 		all += runs;
 	}
-	if (!atomic_long_read(&inst->nr_dirty))
+	if (!itme_dirty_any(inst))
 		return;
 	if (too_much_is_dirty(inst))
 		delay = ITME_RETRY_INTERVAL;

@@ -102,6 +102,8 @@ struct itme_info {
 
 /** define ITME_FEATURE_READ_WRITE - regions can be attached for writing */
 #define ITME_FEATURE_READ_WRITE (1ULL << 3)
+/** define ITME_FEATURE_PINNABLE - regions can be attached for DMA that lasts */
+#define ITME_FEATURE_PINNABLE (1ULL << 4)
 
 /** define ITME_NAME_MAX - longest region name in bytes, without the NUL */
 #define ITME_NAME_MAX 255
@@ -110,6 +112,8 @@ struct itme_info {
 #define ITME_ATTACH_MODE (1U << 0)
 /** define ITME_ATTACH_WRITE - the region can be written to, and the store is */
 #define ITME_ATTACH_WRITE (1U << 1)
+/** define ITME_ATTACH_PINNABLE - with ITME_ATTACH_WRITE: DMA may hold all of it for long */
+#define ITME_ATTACH_PINNABLE (1U << 2)
 
 /**
  * struct itme_attach - ITME_IOC_ATTACH: make a region of a store
@@ -133,11 +137,22 @@ struct itme_info {
  * region sees and leaves behind any mixture. unlink(2) writes what is dirty first, and
  * fails with the store's error where that fails; the region then stays as it is.
  *
+ * With ITME_ATTACH_PINNABLE too, the kernel does not refuse page references for writing
+ * that last (io_uring's registered buffers, RDMA, a GPU's driver), which it does
+ * otherwise. What is written then cannot be seen: a granule counts as dirty while it is
+ * mapped by who could write to it, or held, and each fsync(2) writes all of these. All
+ * of the region may be held at a time, so it must fit into the budgets beside the window,
+ * two granules, and the pinnable regions that are there; pins of hints give way, and
+ * the budgets cannot become smaller than that while it lasts.
+ *
  * Errors beside the common ones:
  *
  *  - EBADF: @fd is not open for reading, or not for writing with ITME_ATTACH_WRITE,
  *    or is O_PATH.
- *  - EINVAL: with ITME_ATTACH_WRITE, the store's size is no multiple of 4096.
+ *  - EINVAL: with ITME_ATTACH_WRITE, the store's size is no multiple of 4096; or
+ *    ITME_ATTACH_PINNABLE without it.
+ *  - ENOSPC: the budgets have no room for a region with ITME_ATTACH_PINNABLE; the kernel
+ *    log says how much there is.
  *  - EISDIR: @fd is a directory.
  *  - EINVAL: @fd is no regular file or block device, cannot do O_DIRECT,
  *    or the name is not one path component.
@@ -145,7 +160,9 @@ struct itme_info {
  *  - EFBIG: the store is larger than a file can be.
  *  - ENAMETOOLONG: @name_len is above ITME_NAME_MAX.
  *  - EEXIST: a region of that name is there.
- *  - EBUSY: the store is attached already, or the block device is in use.
+ *  - EROFS: with ITME_ATTACH_WRITE, the block device is read-only.
+ *  - EBUSY: the store is attached already, also where one region has a loop device and
+ *    the other the file behind it, or the block device is in use.
  *  - ETXTBSY: the file is open for writing; or, with ITME_ATTACH_WRITE, is being
  *    executed or used for swap.
  *  - ELOOP: the store lies on an itme mount, or is a loop device while a

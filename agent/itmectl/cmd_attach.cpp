@@ -21,7 +21,7 @@ struct Options {
 	Path mount, store;
 	std::string name;
 	std::string mode;
-	bool write = false;
+	bool write = false, pinnable = false;
 };
 
 constexpr std::uint32_t all_permissions = 0777;
@@ -72,7 +72,7 @@ Result<void> run(const Options &options, Env &env)
 	if (!store)
 		return std::unexpected(explain_path(store.error(), options.store));
 
-	Attach request{.name = name, .writable = options.write};
+	Attach request{.name = name, .writable = options.write, .pinnable = options.pinnable};
 	if (!options.mode.empty())
 		request.mode = std::stoul(options.mode, nullptr, 8);
 	const auto bytes = attach(*root, *store, request);
@@ -95,8 +95,12 @@ void add_attach(CLI::App &app, Action &action)
 	command->add_option("--name", options->name, "of the region; else that of the file");
 	command->add_option("--mode", options->mode, "permissions of the region; else 0600")
 		->check(CLI::Validator{mode_fault, "OCTAL"});
-	command->add_flag("--write", options->write,
-			  "the region can be written to, and the store is; else read-only");
+	auto *write =
+		command->add_flag("--write", options->write,
+				  "the region can be written to, and the store is; else read-only");
+	command->add_flag("--pinnable", options->pinnable,
+			  "DMA may hold all of it for long; it must fit the budgets")
+		->needs(write);
 	command->callback([options, &action] {
 		action = [options](Env &env) { return run(*options, env); };
 	});

@@ -21,6 +21,7 @@ struct Options {
 	Path mount, store;
 	std::string name;
 	std::uint64_t bytes = 0;
+	bool pinnable = false;
 };
 
 constexpr std::uint64_t page_bytes = 4096;
@@ -63,7 +64,8 @@ Result<void> run(const Options &options, Env &env)
 	const auto store = make_file(options);
 	if (!store)
 		return std::unexpected(store.error());
-	const auto bytes = attach(*root, *store, {.name = name, .writable = true});
+	const auto bytes = attach(*root, *store,
+				  {.name = name, .writable = true, .pinnable = options.pinnable});
 	if (!bytes) {
 		unlink(options.store.c_str()); // as if nothing had been asked
 		return std::unexpected(explain_attach(bytes.error(), {.store = options.store,
@@ -87,6 +89,8 @@ void add_create(CLI::App &app, Action &action)
 	as_size(command->add_option("--size", options->bytes, "of both")->required());
 	command->add_option("--store", options->store, "the file to be made")->required();
 	command->add_option("--name", options->name, "of the region; else that of the file");
+	command->add_flag("--pinnable", options->pinnable,
+			  "DMA may hold all of it for long; it must fit the budgets");
 	command->callback([options, &action] {
 		action = [options](Env &env) { return run(*options, env); };
 	});

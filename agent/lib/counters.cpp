@@ -18,7 +18,7 @@ constexpr Meaning setup[] = {
 	{"writeback_background_bytes", "beyond this it is written at once"},
 	{"writeback_delay_ms", "so long it may stay dirty below that"},
 	{"size_bytes", "of the region"},
-	{"mode", "read-only, tiered (it can be written to) or sealed"},
+	{"mode", "read-only; tiered or pinnable (it can be written to); sealed"},
 	{"store", "where it is read from"},
 };
 

@@ -42,10 +42,9 @@ struct Name {
 };
 
 constexpr Name features[] = {
-	{ITME_FEATURE_READ_ONLY, "read-only"},
-	{ITME_FEATURE_HINT, "hint"},
-	{ITME_FEATURE_FADVISE, "fadvise"},
-	{ITME_FEATURE_READ_WRITE, "read-write"},
+	{ITME_FEATURE_READ_ONLY, "read-only"}, {ITME_FEATURE_HINT, "hint"},
+	{ITME_FEATURE_FADVISE, "fadvise"},     {ITME_FEATURE_READ_WRITE, "read-write"},
+	{ITME_FEATURE_PINNABLE, "pinnable"},
 };
 
 constexpr Name hint_ops[] = {
@@ -239,6 +238,8 @@ Sys<std::uint64_t> attach(const Fd &root, const Fd &store, const Attach &request
 	}
 	if (request.writable)
 		argument.flags |= ITME_ATTACH_WRITE;
+	if (request.pinnable)
+		argument.flags |= ITME_ATTACH_PINNABLE;
 	if (const int err = call(root, ITME_IOC_ATTACH, argument))
 		return std::unexpected(err);
 	return argument.region_bytes;

@@ -35,6 +35,7 @@ struct Attach {
 	std::string name;
 	std::optional<std::uint32_t> mode = {};
 	bool writable = false;
+	bool pinnable = false; // and DMA may hold all of it for long
 };
 
 enum class HintOp : std::uint8_t {

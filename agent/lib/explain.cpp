@@ -66,8 +66,19 @@ Error explain_attach(int err, const AttachAttempt &attempt)
 				"that can be read with O_DIRECT (tmpfs cannot, for one; copy the "
 				"file "
 				"to ext4 or XFS)"};
+	case ENOSPC:
+		return {Exit::failed,
+			"the budgets of " + mount +
+				" have no room to hold all of a pinnable region beside the window "
+				"(dmesg says how much there is): raise one, for example with "
+				"mount -o remount,dram=SIZE, or leave --pinnable out"};
 	case ENODATA:
 		return {Exit::failed, store + " is empty: there is nothing to attach"};
+	case EROFS:
+		return {Exit::failed,
+			store + " is read-only: attach it without --write, or make it "
+				"writable first (blockdev --setrw, or a remount of "
+				"its file system)"};
 	case EFBIG:
 		return {Exit::failed, store + " is larger than a file can be"};
 	case ENAMETOOLONG:
@@ -112,6 +123,8 @@ Error explain_path(int err, const Path &path)
 	switch (err) {
 	case ENOENT:
 		return {Exit::failed, name + " does not exist"};
+	case EROFS:
+		return {Exit::failed, name + " lies on a file system that is read-only"};
 	case EACCES:
 	case EPERM:
 		return {Exit::failed,

@@ -58,14 +58,21 @@ int device_go_on(struct device *device)
 }
 
 /* Another table; what is submitted meanwhile waits. */
-static int load(struct device *device, const char *target, const char *more)
+static int load_table(struct device *device, const char *table)
 {
 	int err = device_hang(device);
 
-	if (!err && run("echo 0 %llu %s %s 0 %s | dmsetup load " NAME, device->bytes / 512, target,
-			device->loop, more))
+	if (!err && run("echo 0 %llu %s | dmsetup load " NAME, device->bytes / 512, table))
 		err = -EIO;
 	return device_go_on(device) ?: err;
+}
+
+static int load(struct device *device, const char *target, const char *more)
+{
+	char table[128];
+
+	snprintf(table, sizeof(table), "%s %s 0 %s", target, device->loop, more);
+	return load_table(device, table);
 }
 
 int device_refuse_writes(struct device *device)
@@ -76,4 +83,19 @@ int device_refuse_writes(struct device *device)
 int device_take_writes(struct device *device)
 {
 	return load(device, "linear", "");
+}
+
+int device_lose(struct device *device)
+{
+	return load_table(device, "error");
+}
+
+int device_flake(struct device *device)
+{
+	return load(device, "flakey", "1 1 1 error_writes");
+}
+
+int device_protect(struct device *device, bool protect)
+{
+	return run("blockdev %s %s", protect ? "--setro" : "--setrw", device->path) ? -EIO : 0;
 }

@@ -23,5 +23,11 @@ int device_go_on(struct device *device);
 /* It reads, and fails every write and flush, until it takes them again. */
 int device_refuse_writes(struct device *device);
 int device_take_writes(struct device *device);
+/* It fails everything, as what was unplugged, until it takes writes again. */
+int device_lose(struct device *device);
+/* It refuses writes every other second, until it takes them again. */
+int device_flake(struct device *device);
+/* It is marked read-only, or no more. */
+int device_protect(struct device *device, bool protect);
 
 #endif /* DEVICE_H */

@@ -55,7 +55,7 @@ FIXTURE_VARIANT_ADD(ioctl, attach)
 {
 	.cmd = ITME_IOC_ATTACH,
 	.size = sizeof(struct itme_attach),
-	.known_flags = ITME_ATTACH_MODE | ITME_ATTACH_WRITE,
+	.known_flags = ITME_ATTACH_MODE | ITME_ATTACH_WRITE | ITME_ATTACH_PINNABLE,
 	.reserved = offsetof(struct itme_attach, __reserved),
 	.pointer = offsetof(struct itme_attach, name),
 	.on_root = true,

@@ -36,7 +36,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 143' TERM INT
 
-echo 1..87
+echo 1..92
 n=0 failed=0
 ok() { # STATUS NAME
 	n=$((n + 1))
@@ -174,7 +174,15 @@ says 1 "no multiple of 4096" "attach a file of odd size for writing" attach "$mn
 "$itmectl" detach "$mnt/new" && "$itmectl" attach "$mnt" "$store/new" --write >/dev/null &&
 	"$itmectl" detach "$mnt/new"
 ok $? "attach for writing"
+says 0 "$mnt/new" "attach for DMA that lasts" attach "$mnt" "$store/new" --write --pinnable
+json "[r['mode'] for r in j['instances'][0]['regions']] == ['read-only', 'pinnable']" "list shows it, too" list
+"$itmectl" detach "$mnt/new"
+says 2 "requires --write" "attach for DMA without writing" attach "$mnt" "$store/new" --pinnable
 rm -f "$store/new"
+says 1 "have no room" "create for DMA what memory cannot hold" \
+	create "$mnt" --size 64M --store "$store/new" --pinnable
+[ ! -e "$store/new" ]
+ok $? "and nothing is left of it"
 
 touch_all "$mnt/model" >/dev/null
 json "sum(t['bytes'] for t in j['tiers'].values()) == $bytes == j['size_bytes'] and
@@ -447,4 +455,4 @@ ok $? "and says that it does"
 umount "$mnt"
 rmmod itme
 says 3 "modprobe itme" "without the module: list" list
-[ $n = 87 ] && [ $failed = 0 ]
+[ $n = 92 ] && [ $failed = 0 ]

@@ -29,7 +29,8 @@ mountpoint -q "$mnt" && [ "$(stat -c '%a %s %g' "$mnt/one")" = "640 $bytes $gid"
 ok $? "the mount and its regions were there by then, with mode and group"
 [ "$(stat -c '%a %g' "$sock")" = "660 $gid" ]
 ok $? "the socket is the group's, 0660"
-answers status "[a['state'] for a in j['restore'][0]['attachments']] == ['there', 'there', 'waiting'] and
+# It may be tried just then, and is "working".
+wait_for answers status "[a['state'] for a in j['restore'][0]['attachments']] == ['there', 'there', 'waiting'] and
 	'does not exist' in j['restore'][0]['attachments'][2]['reason']"
 ok $? "a store that is missing is told, and the others do not suffer"
 wait_for told WATCHDOG=1

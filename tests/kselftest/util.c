@@ -333,16 +333,27 @@ int attach_path(const struct instance *inst, const char *path, const char *name)
 	return err;
 }
 
-int attach_writable(const struct instance *inst, const char *path, const char *name)
+static int attach_path_with(const struct instance *inst, const char *path, const char *name,
+			    __u32 flags)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	int err;
 
 	if (fd < 0)
 		return -errno;
-	err = attach_with(inst, fd, name, ITME_ATTACH_WRITE);
+	err = attach_with(inst, fd, name, flags);
 	close(fd);
 	return err;
+}
+
+int attach_writable(const struct instance *inst, const char *path, const char *name)
+{
+	return attach_path_with(inst, path, name, ITME_ATTACH_WRITE);
+}
+
+int attach_pinnable(const struct instance *inst, const char *path, const char *name)
+{
+	return attach_path_with(inst, path, name, ITME_ATTACH_WRITE | ITME_ATTACH_PINNABLE);
 }
 
 int detach(const struct instance *inst, const char *name)

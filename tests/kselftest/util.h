@@ -87,6 +87,8 @@ int attach(const struct instance *inst, int fd, const char *name);
 int attach_path(const struct instance *inst, const char *path, const char *name);
 /* As a region that can be written to. */
 int attach_writable(const struct instance *inst, const char *path, const char *name);
+/* As one that DMA may hold for long, too. */
+int attach_pinnable(const struct instance *inst, const char *path, const char *name);
 int detach(const struct instance *inst, const char *name);
 int region_open(const struct instance *inst, const char *name, int flags);
 int region_stat(int region, struct itme_stat *stat);

@@ -228,6 +228,106 @@ TEST_F(fault, umount_says_what_it_loses)
 	close(kmsg);
 }
 
+TEST_F(fault, a_store_that_is_gone)
+{
+	int sync = region_open(&self->inst, "state", O_WRONLY | O_DSYNC);
+	char page[PAGE] = "new";
+
+	ASSERT_LE(0, sync);
+	ASSERT_EQ(0, store_granules(self, 0, 2, NEW));
+	ASSERT_EQ(0, touch(self->addr + 2 * GRANULE));
+	ASSERT_EQ(0, device_lose(&self->device));
+	/* What is in memory is read, and written to where it is dirty already. */
+	EXPECT_EQ(-1, content_check_mapped(self->addr, 0, 2 * GRANULE, NEW));
+	EXPECT_EQ(-1, content_check_mapped(self->addr + 2 * GRANULE, 2 * GRANULE, GRANULE, OLD));
+	EXPECT_EQ(-EIO, fsync_error(self->region));
+	EXPECT_EQ(-1, msync(self->addr, BYTES, MS_SYNC));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(0, store_granules(self, 1, 1, NEW + 1));
+	EXPECT_EQ(-1, pwrite(sync, page, PAGE, 0));
+	EXPECT_EQ(EIO, errno);
+	/* What is not cannot be, by nobody. */
+	EXPECT_EQ(SIGBUS, touch(self->addr + 9 * GRANULE));
+	EXPECT_EQ(-1, pread(self->region, page, PAGE, 9 * GRANULE));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(-1, pwrite(self->region, page, 1, 9 * GRANULE));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(-EIO, detach(&self->inst, "state"));
+	EXPECT_EQ(2 * (long long)GRANULE, number(self, "dirty_bytes"));
+	ASSERT_EQ(0, device_take_writes(&self->device));
+	EXPECT_EQ(-1, content_check_mapped(self->addr + GRANULE, GRANULE, GRANULE, NEW + 1));
+	fsync_error(self->region);
+	EXPECT_EQ(0, fsync_error(self->region));
+	EXPECT_TRUE(stored(self, 1, 1, NEW + 1));
+	EXPECT_TRUE(stored(self, 2, GRANULES - 2, OLD));
+	EXPECT_EQ(-1, content_check_mapped(self->addr + 9 * GRANULE, 9 * GRANULE, GRANULE, OLD));
+	EXPECT_EQ(0, number(self, "dirty_bytes"));
+	close(sync);
+}
+
+TEST_F(fault, a_store_that_comes_and_goes)
+{
+	/* So few that they are taken also while the store refuses. */
+	const size_t count = (number(self, "writeback_limit_bytes") / GRANULE + 1) / 2;
+	int others[3], failures = 0, successes = 0, i;
+	double end = now() + 6 * slowness();
+	__u64 seed = NEW;
+
+	for (i = 0; i < 3; i++) {
+		others[i] = region_open(&self->inst, "state", O_RDONLY);
+		ASSERT_LE(0, others[i]);
+	}
+	ASSERT_EQ(0, instance_write(&self->inst, "writeback_delay_ms", "100"));
+	ASSERT_EQ(0, device_flake(&self->device));
+	while ((now() < end || !failures || !successes) && now() < end + 60 * slowness()) {
+		int sig = store_granules(self, 0, count, ++seed);
+		int err = fsync_error(self->region);
+
+		ASSERT_EQ(0, sig);
+		ASSERT_TRUE(!err || err == -EIO) TH_LOG("error %d", err);
+		failures += err != 0;
+		successes += !err;
+		/* An fsync that succeeds has told no lie. */
+		if (!err)
+			ASSERT_TRUE(stored(self, 0, count, seed));
+	}
+	TH_LOG("%d times refused, %d times not", failures, successes);
+	ASSERT_EQ(0, device_take_writes(&self->device));
+	fsync_error(self->region);
+	EXPECT_EQ(0, fsync_error(self->region));
+	EXPECT_TRUE(stored(self, 0, count, seed));
+	EXPECT_EQ(0, number(self, "dirty_bytes"));
+	EXPECT_EQ(0, number(self, "lost_bytes"));
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(-EIO, fsync_error(others[i])); /* once, however often it was */
+		EXPECT_EQ(0, fsync_error(others[i]));
+		close(others[i]);
+	}
+}
+
+TEST_F(fault, a_store_that_is_read_only)
+{
+	ASSERT_EQ(0, store_granules(self, 0, 1, NEW));
+	ASSERT_EQ(0, device_protect(&self->device, true));
+	EXPECT_EQ(-EIO, fsync_error(self->region));
+	EXPECT_EQ(-1, content_check_mapped(self->addr, 0, GRANULE, NEW));
+	EXPECT_EQ(-1, content_check_mapped(self->addr + 9 * GRANULE, 9 * GRANULE, GRANULE, OLD));
+	EXPECT_EQ(-EIO, detach(&self->inst, "state"));
+	ASSERT_EQ(0, device_protect(&self->device, false));
+	fsync_error(self->region);
+	EXPECT_EQ(0, fsync_error(self->region));
+	EXPECT_TRUE(stored(self, 0, 1, NEW));
+	/* And from the beginning. */
+	close_region(self);
+	ASSERT_EQ(0, detach(&self->inst, "state"));
+	ASSERT_EQ(0, device_protect(&self->device, true));
+	EXPECT_EQ(-EROFS, attach_writable(&self->inst, self->device.path, "state"));
+	EXPECT_EQ(0, attach_path(&self->inst, self->device.path, "state"));
+	EXPECT_EQ(0, detach(&self->inst, "state"));
+	ASSERT_EQ(0, device_protect(&self->device, false));
+	ASSERT_EQ(0, attach_writable(&self->inst, self->device.path, "state"));
+	ASSERT_EQ(0, open_region(self));
+}
 
 /* A child that does @fn, to be killed. */
 static pid_t start(struct _test_data_fault *self, int (*fn)(struct _test_data_fault *self))
@@ -244,19 +344,34 @@ static int do_fsync(struct _test_data_fault *self)
 	return fsync_error(self->region);
 }
 
+/* To what is on its way to the store. */
 static int do_write(struct _test_data_fault *self)
 {
-	size_t g;
-
-	for (g = 0; g < GRANULES; g++)
-		if (pwrite(self->region, "x", 1, g * GRANULE) != 1)
-			return 1;
-	return 0;
+	return pwrite(self->region, "x", 1, 0) != 1;
 }
 
+/* To what is clean, while as much is dirty as may be. */
 static int do_store(struct _test_data_fault *self)
 {
-	return store_granules(self, 0, GRANULES, NEW + 1);
+	size_t limit = number(self, "writeback_limit_bytes") / GRANULE;
+
+	return store_granules(self, limit, 1, NEW + 1);
+}
+
+static int wait_until_writing(struct _test_data_fault *self)
+{
+	int fd = region_open(&self->inst, "state", O_WRONLY | O_DIRECT);
+	struct iovec part = { "x", 1 };
+	double end = now() + 20 * slowness();
+	int err = -ETIMEDOUT;
+
+	while (err == -ETIMEDOUT && now() < end) {
+		if (pwritev2(fd, &part, 1, 0, RWF_NOWAIT) < 0)
+			err = errno == EAGAIN ? 0 : -errno;
+		usleep(10000);
+	}
+	close(fd);
+	return err;
 }
 
 static bool is_killable(pid_t child)
@@ -287,6 +402,7 @@ TEST_F(fault, hangs_and_who_waits_can_be_killed)
 		ASSERT_EQ(0, touch(self->addr + (limit + i) * GRANULE));
 	ASSERT_EQ(0, device_hang(&self->device));
 	children[0] = start(self, do_fsync);
+	ASSERT_EQ(0, wait_until_writing(self));
 	children[1] = start(self, do_write);
 	children[2] = start(self, do_store);
 	for (i = 0; i < 3; i++)

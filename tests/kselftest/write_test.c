@@ -538,7 +538,7 @@ TEST_F(write, sealed)
 
 TEST_F(write, refusals)
 {
-	char odd[300], other[300];
+	char odd[300], other[300], loop[64];
 	int fd = open(self->path, O_RDONLY | O_CLOEXEC);
 	struct itme_attach args = {
 		.size = sizeof(args),
@@ -560,6 +560,22 @@ TEST_F(write, refusals)
 	ASSERT_EQ(0, link(self->path, other));
 	EXPECT_EQ(-EBUSY, attach_writable(&self->inst, other, "again"));
 	unlink(other);
+	/* Also as a loop device over it. */
+	ASSERT_EQ(0, loop_add(loop, sizeof(loop), self->path, ""));
+	EXPECT_EQ(-EBUSY, attach_writable(&self->inst, loop, "again"));
+	EXPECT_EQ(-EBUSY, attach_path(&self->inst, loop, "again"));
+	ASSERT_EQ(0, detach(&self->inst, "state"));
+	munmap(self->addr, BYTES);
+	close(self->region);
+	ASSERT_EQ(0, attach_writable(&self->inst, loop, "loop"));
+	EXPECT_EQ(-EBUSY, attach_writable(&self->inst, self->path, "state"));
+	ASSERT_EQ(0, detach(&self->inst, "loop"));
+	ASSERT_EQ(0, loop_remove(loop));
+	ASSERT_EQ(0, attach_writable(&self->inst, self->path, "state"));
+	self->region = region_open(&self->inst, "state", O_RDWR);
+	ASSERT_LE(0, self->region);
+	self->addr = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, self->region, 0);
+	ASSERT_NE(MAP_FAILED, self->addr);
 	ASSERT_EQ(0, store_path(other, sizeof(other), BYTES, NEW));
 	ASSERT_EQ(0, attach_path(&self->inst, other, "read"));
 	EXPECT_EQ(-ETXTBSY, attach_writable(&self->inst, other, "again"));

@@ -27,6 +27,8 @@ TEST(Explain, EveryAttachErrorHasItsOwnSentence)
 		{EISDIR, "directory"},
 		{EINVAL, "O_DIRECT"},
 		{ENODATA, "empty"},
+		{ENOSPC, "remount,dram="},
+		{EROFS, "--setrw"},
 		{EFBIG, "larger"},
 		{ENAMETOOLONG, "too long"},
 		{EEXIST, "--name"},
