@@ -33,7 +33,8 @@ void declare(CLI::App &app, Options &options)
 	app.add_option("--blocks", options.blocks, "in all, an even number");
 	app.add_option("--samples", options.samples, "faults of each block");
 	app.add_option("--pause-ms", options.pause_ms, "longest pause between two faults");
-	app.add_option("--lead-s", options.lead_s, "so long is written before faults are timed");
+	app.add_option("--lead-s", options.lead_s,
+		       "a pause before each block, or so long only written");
 	app.add_option("--seed", options.seed);
 }
 
@@ -89,6 +90,12 @@ Result<void> time_faults(const Options &options, const Region &region, Random &r
 	return {};
 }
 
+// Before both kinds of blocks: a drive that is throttled lets more through after a pause.
+void lead(const Options &options)
+{
+	std::this_thread::sleep_for(std::chrono::duration<double>(options.lead_s));
+}
+
 struct Times {
 	std::vector<double> alone, loaded;
 	double loaded_s = 0;
@@ -101,7 +108,7 @@ Result<void> time_loaded(const Options &options, const Region &read, const Regio
 {
 	const Writer writer{mapping, written.info().granule_bytes};
 
-	std::this_thread::sleep_for(std::chrono::duration<double>(options.lead_s));
+	lead(options);
 	const auto before = written.counters();
 	const Stopwatch watch;
 	auto done = time_faults(options, read, random, times.loaded);
@@ -132,10 +139,13 @@ Result<bench::Json> measure(const Options &options)
 	Times times;
 	const auto before = read->counters();
 	for (const uint64_t number : bench::shuffled(options.blocks, random)) {
+		const bool is_loaded = number % 2 == 0;
+
+		if (!is_loaded)
+			lead(options);
 		const auto done =
-			number % 2 == 0
-				? time_loaded(options, *read, *written, mapping, random, times)
-				: time_faults(options, *read, random, times.alone);
+			is_loaded ? time_loaded(options, *read, *written, mapping, random, times)
+				  : time_faults(options, *read, random, times.alone);
 		if (!done)
 			return std::unexpected(done.error());
 		if (fsync(written->fd()) < 0)

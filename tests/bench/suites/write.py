@@ -11,7 +11,7 @@ MIB = 1 << 20
 
 DRIVE = 100_000_000  # bytes a second, each way
 DATA = 256 * MIB  # what is read
-WRITTEN = 256 * MIB
+WRITTEN = 512 * MIB
 MEMORY = 96 * MIB
 STATE = 64 * MIB  # of that, more than may be dirty
 
@@ -180,7 +180,7 @@ SUITE = Suite(
     # Storage and processor in the proportion of a real machine.
     guests={"throttled": ("--cxl=none", "--dram=1536M", f"--nvme-mbps={DRIVE // 10**6}")},
     files={"data": DATA},
-    drive_bytes=1280 * MIB,
+    drive_bytes=2048 * MIB,
     measurements=(
         Measurement(
             read_under_write,
