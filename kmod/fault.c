@@ -144,6 +144,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	bool nowait = vmf->flags & FAULT_FLAG_RETRY_NOWAIT;
 	bool tried = vmf->flags & FAULT_FLAG_TRIED;
 	u64 granule = vmf->pgoff >> order;
+	unsigned int flags = ITME_GET_NOWAIT;
 	u64 start_ns = 0, lead_ns = 0;
 	struct itme_granule *g;
 	struct folio *folio;
@@ -155,6 +156,8 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	g = itme_region_granule_alloc(region, granule);
 	if (!g)
 		return VM_FAULT_OOM;
+	if ((vmf->flags & FAULT_FLAG_WRITE) && (vmf->vma->vm_flags & VM_SHARED))
+		flags |= ITME_GET_WRITE;
 	/* To find a frame for it is part of the wait. */
 	if (READ_ONCE(g->state) != ITME_RESIDENT)
 		start_clock(&start_ns);
@@ -165,7 +168,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 		u32 why = 0;
 		vm_fault_t ret;
 
-		folio = itme_granule_get(region, granule, ITME_GET_NOWAIT, &why, &fill);
+		folio = itme_granule_get(region, granule, flags, &why, &fill);
 		if (!IS_ERR(folio)) {
 			vmf->page = folio_page(folio, vmf->pgoff & ((1UL << order) - 1));
 			if (unlikely(is_poisoned(folio, vmf->page))) {

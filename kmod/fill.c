@@ -33,6 +33,8 @@ struct itme_fill {
 	enum itme_hint_class hint_class; /* 0: on demand */
 	bool promised; /* of @tier, until there is a frame */
 	bool pending; /* counted in nr_demand: the store does not have it yet */
+	bool for_write; /* the same thread waits for it and for write-back */
+	bool is_read; /* write-back makes way for it */
 	bool nowait; /* the next submission must not wait for a lock of the store */
 	u64 start_ns;
 };
@@ -62,6 +64,14 @@ static void set_pending(struct itme_fill *fill, bool pending)
 	else if (atomic_long_dec_and_test(&inst->nr_demand) &&
 		 atomic_long_read(&inst->nr_requests))
 		itme_queue_kick(inst);
+}
+
+static void begin_read(struct itme_fill *fill)
+{
+	if (fill->for_write || fill->is_read)
+		return;
+	fill->is_read = true;
+	itme_writeback_read_begins(fill->region->inst);
 }
 
 static void give_frame_back(struct itme_fill *fill)
@@ -99,6 +109,8 @@ static void finish(struct itme_fill *fill, int err)
 	u16 old;
 
 	report(fill, bytes, err);
+	if (fill->is_read)
+		itme_writeback_read_ended(inst);
 	if (!fill->folio && fill->hint_class) { /* its frame has gone to a demand fill */
 		itme_count_add(region, clipped_bytes, bytes);
 		itme_granule_absent(region, fill->g, 0);
@@ -249,6 +261,7 @@ void itme_fill_begin(struct itme_fill *fill)
 {
 	struct itme_instance *inst = fill->region->inst;
 
+	begin_read(fill);
 	if (takes_no_locks(fill))
 		fill->folio = itme_victim_obtain_quick(inst, &fill->tier);
 	if (!fill->folio || itme_poison_in_frame(fill->folio)) {
@@ -265,6 +278,7 @@ void itme_fill_begin(struct itme_fill *fill)
  */
 void itme_fill_queue(struct itme_fill *fill)
 {
+	begin_read(fill);
 	queue_work(fill->region->inst->fill_wq, &fill->work);
 }
 
@@ -307,6 +321,15 @@ struct itme_fill *itme_fill_prepare(struct itme_region *region, u64 granule,
 	itme_region_busy_get(region);
 	set_pending(fill, !hint_class);
 	return fill;
+}
+
+/**
+ * itme_fill_for_write - write-back need not make way for a fill
+ * @fill: from itme_fill_prepare(), for a write: its writer waits for write-back too
+ */
+void itme_fill_for_write(struct itme_fill *fill)
+{
+	fill->for_write = true;
 }
 
 /**

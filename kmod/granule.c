@@ -429,6 +429,8 @@ static int begin_fill(struct itme_region *region, u64 granule, struct itme_granu
 
 	if (!fill)
 		return -ENOMEM;
+	if (flags & ITME_GET_WRITE)
+		itme_fill_for_write(fill);
 	if (!(flags & ITME_GET_NOWAIT))
 		itme_fill_begin(fill);
 	else if (out)

@@ -274,8 +274,9 @@ struct itme_instance {
 	struct delayed_work writer_work; /* the background writer */
 	atomic_t nr_runs; /* that it has under way */
 	atomic_t writer_wanted; /* somebody waits for a frame, and all are dirty */
-	u64 writer_fills; /* fill_count when it looked last */
-	unsigned long writer_careful; /* jiffies until which it makes way for reads */
+	atomic_long_t nr_reads; /* of stores, under way, but those that a write waits for */
+	unsigned long read_at; /* jiffies when one of them ended last */
+	wait_queue_head_t read_wait; /* all of them have ended */
 	struct mutex writable_mutex;
 	struct list_head writable; /* regions that can be written to */
 	u64 dirty_limit_frames; /* most nr_dirty; 0: the default */
@@ -307,6 +308,7 @@ struct itme_region {
 	atomic_long_t nr_pinned; /* granules in @pins */
 	atomic_long_t nr_dirty; /* granules with ITME_GRANULE_DIRTY */
 	int write_error; /* of the last write to the store, 0 where it succeeded */
+	unsigned long refused_at; /* jiffies; with write_error: since when it is not 0 */
 	unsigned long retry_at; /* jiffies; with write_error: the writer leaves it till then */
 	u32 gave_up_at; /* itme_ticks() when a wait to write ended by its time-out; 0: never */
 	struct list_head writable_node;
@@ -464,6 +466,7 @@ void itme_region_busy_put(struct itme_region *region);
 #define ITME_GET_NOWAIT 0x01 /* -EAGAIN instead of a wait */
 #define ITME_GET_NOFILL 0x02 /* -ENODATA where absent */
 #define ITME_GET_READ 0x04 /* the caller reads it now, and does not map it later */
+#define ITME_GET_WRITE 0x08 /* the caller is going to write to it */
 struct itme_fill;
 struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned int flags,
 			       u32 *cause, struct itme_fill **fill);
@@ -532,6 +535,8 @@ void itme_dirty_clean_locked(struct itme_region *region, struct itme_granule *g)
 int itme_writeback_sync(struct itme_region *region, u64 first, u64 last, bool killable);
 void itme_writeback_start(struct itme_region *region, u64 granule);
 void itme_writeback_kick(struct itme_instance *inst, unsigned long delay);
+void itme_writeback_read_begins(struct itme_instance *inst);
+void itme_writeback_read_ended(struct itme_instance *inst);
 void itme_writeback_want_frame(struct itme_instance *inst);
 struct folio *itme_writeback_own(struct itme_region *region, struct itme_granule *g);
 void itme_writeback_disown(struct itme_region *region, struct itme_granule *g,
@@ -549,6 +554,7 @@ void itme_fill_exit(void);
 struct itme_fill *itme_fill_prepare(struct itme_region *region, u64 granule,
 				    struct itme_granule *g, enum itme_tier tier,
 				    enum itme_hint_class hint_class, bool promised);
+void itme_fill_for_write(struct itme_fill *fill);
 void itme_fill_begin(struct itme_fill *fill);
 void itme_fill_queue(struct itme_fill *fill);
 
@@ -591,6 +597,7 @@ void itme_victim_settle_window(struct itme_instance *inst);
 void itme_victim_list(struct itme_instance *inst, struct folio *folio, enum itme_tier tier,
 		      enum itme_list list);
 void itme_victim_relist(struct itme_instance *inst, struct folio *folio, enum itme_tier tier);
+void itme_victim_next(struct itme_instance *inst, struct folio *folio, enum itme_tier tier);
 struct folio *itme_victim_take_granule(struct itme_instance *inst, struct itme_granule *g,
 				       enum itme_tier *tier);
 struct folio *itme_victim_await_granule(struct itme_instance *inst, struct itme_granule *g,

@@ -344,7 +344,8 @@ bool itme_store_wait_unlocked(struct itme_region *region)
 ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct iov_iter *to,
 			       int flags)
 {
-	u64 granule_bytes = itme_granule_bytes(region->inst);
+	struct itme_instance *inst = region->inst;
+	u64 granule_bytes = itme_granule_bytes(inst);
 	/* Up to the granule's end even past the region's: blocks are read whole. */
 	size_t most = granule_bytes - (pos & (granule_bytes - 1));
 	size_t count = iov_iter_count(to);
@@ -352,7 +353,9 @@ ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct io
 	ssize_t n;
 
 	iov_iter_truncate(to, most);
+	itme_writeback_read_begins(inst);
 	n = itme_store_submit(region, &iocb, to, pos, flags);
+	itme_writeback_read_ended(inst);
 	if (count > most)
 		iov_iter_reexpand(to, iov_iter_count(to) + count - most);
 	if (n == 0)

@@ -214,6 +214,14 @@ static ssize_t show_write_error(struct itme_kobj *k, const struct itme_attr *att
 	return sysfs_emit(buf, "%d\n", -READ_ONCE(k->region->write_error));
 }
 
+static ssize_t show_refused(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	unsigned long since = jiffies - READ_ONCE(k->region->refused_at);
+
+	return sysfs_emit(buf, "%u\n",
+			  READ_ONCE(k->region->write_error) ? jiffies_to_msecs(since) : 0);
+}
+
 static ssize_t show_counter(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
 {
 	const struct itme_counters *counters = k->region ? &k->region->counters :
@@ -270,6 +278,7 @@ ATTR(attr_background, "writeback_background_bytes", 0644, show_background, store
 ATTR(attr_delay, "writeback_delay_ms", 0644, show_delay, store_delay, 0);
 ATTR(attr_mode, "mode", 0444, show_mode, NULL, 0);
 ATTR(attr_write_error, "writeback_errno", 0444, show_write_error, NULL, 0);
+ATTR(attr_refused, "writeback_refused_ms", 0444, show_refused, NULL, 0);
 ATTR(attr_dram, "dram_bytes", 0644, show_budget, store_budget, ITME_TIER_DRAM);
 ATTR(attr_cxl, "cxl_bytes", 0644, show_budget, store_budget, ITME_TIER_CXL);
 ATTR(attr_dram_current, "dram_current_bytes", 0444, show_current, NULL, ITME_TIER_DRAM);
@@ -323,6 +332,7 @@ static struct attribute *region_attrs[] = {
 	&attr_dirty.attr,
 	&attr_mode.attr,
 	&attr_write_error.attr,
+	&attr_refused.attr,
 	ITME_COUNTERS(COUNTER_LIST)
 	NULL,
 };

@@ -198,6 +198,24 @@ void itme_victim_relist(struct itme_instance *inst, struct folio *folio, enum it
 }
 
 /**
+ * itme_victim_next - a resident that is not worth keeping has become clean
+ * @inst: the instance
+ * @folio: its frame, referenced by the caller
+ * @tier: the frame's tier
+ *
+ * While it was dirty it could not go. If it has settled it is the next to go now.
+ */
+void itme_victim_next(struct itme_instance *inst, struct folio *folio, enum itme_tier tier)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	if (folio->private == (void *)ITME_LIST_SETTLED)
+		list_move(&folio->lru, &inst->pool[tier].settled);
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+}
+
+/**
  * itme_victim_take_granule - take a certain granule's frame off its list, to own it
  * @inst: the instance
  * @g: the granule
@@ -358,6 +376,14 @@ static struct folio *choose_for_hint(struct itme_instance *inst, enum itme_tier 
 	return untried(search, &pool->settled, ITME_LIST_SETTLED) ?: stale(pool, search);
 }
 
+/* Not worth keeping: settle_oldest_of_window() and itme_victim_next() put it first. */
+static struct folio *unwanted(struct itme_pool *pool, struct search *search)
+{
+	struct folio *folio = untried(search, &pool->settled, ITME_LIST_SETTLED);
+
+	return folio && (READ_ONCE(granule_of(folio)->flags) & ITME_GRANULE_NOREUSE) ? folio : NULL;
+}
+
 /*
  * For demand, and for a smaller budget. What was fetched ahead is wanted soon; but
  * the newest of the window are in use now, perhaps several by one instruction.
@@ -367,11 +393,12 @@ static struct folio *choose(struct itme_instance *inst, enum itme_tier *tier,
 {
 	struct itme_pool *pool = &inst->pool[*tier];
 	bool top = *tier == itme_victim_top_tier(inst);
-	struct folio *folio = NULL;
+	struct folio *folio;
 
 	if (search->taker < ITME_TAKER_BUDGET)
 		return choose_for_hint(inst, *tier, search);
-	if (top && inst->nr_window)
+	folio = unwanted(pool, search);
+	if (!folio && top && inst->nr_window)
 		folio = newcomer_victim(inst, tier, search);
 	if (!folio)
 		folio = untried(search, &pool->settled, ITME_LIST_SETTLED) ?:

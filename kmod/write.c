@@ -11,7 +11,7 @@
 /* The granule's frame, referenced, when it may be written to. */
 static struct folio *get_to_write(struct itme_region *region, u64 granule, bool nowait)
 {
-	unsigned int flags = ITME_GET_READ | (nowait ? ITME_GET_NOWAIT : 0);
+	unsigned int flags = ITME_GET_READ | ITME_GET_WRITE | (nowait ? ITME_GET_NOWAIT : 0);
 	struct itme_granule *g = itme_region_granule_alloc(region, granule);
 	struct folio *folio;
 	u32 cause = 0;
@@ -183,7 +183,8 @@ ssize_t itme_write_iter(struct kiocb *iocb, struct iov_iter *from)
  * @file: the open region
  * @start: first byte
  * @end: last byte
- * @datasync: as fdatasync(2)
+ * @datasync: of no account: of the store it is the data that is wanted, and not when
+ *	it was written to last, which would cost its file system a journal's commit
  *
  * Return: 0; an error of itme_writeback_sync() or of the store's own fsync; or one
  * that has been met since this open file was last told.
@@ -199,7 +200,7 @@ int itme_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	end = min_t(u64, end, region->bytes - 1);
 	err = itme_writeback_sync(region, start >> shift, end >> shift, true);
 	if (!err)
-		err = itme_store_sync(region, start, end, datasync);
+		err = itme_store_sync(region, start, end, 1);
 	earlier = file_check_and_advance_wb_err(file);
 	return err ?: earlier;
 }

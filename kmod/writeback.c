@@ -11,7 +11,6 @@
  * What the store does not take stays dirty, and is tried again.
  */
 #include <linux/bvec.h>
-#include <linux/delay.h>
 #include <linux/highmem.h>
 #include <linux/ktime.h>
 #include <linux/pagemap.h>
@@ -87,19 +86,14 @@ void itme_writeback_want_frame(struct itme_instance *inst)
 
 static bool reads_under_way(struct itme_instance *inst)
 {
-	return READ_ONCE(inst->nr_inflight) || atomic_long_read(&inst->nr_hinted);
+	return atomic_long_read(&inst->nr_reads);
 }
 
 /* Have reads been about lately? */
 static bool is_careful(struct itme_instance *inst)
 {
-	u64 fills = atomic64_read(&inst->counters.value[ITME_COUNTER_fill_count]);
-
-	if (fills != READ_ONCE(inst->writer_fills) || reads_under_way(inst)) {
-		WRITE_ONCE(inst->writer_fills, fills);
-		WRITE_ONCE(inst->writer_careful, jiffies + CAREFUL_TIME);
-	}
-	return time_before(jiffies, READ_ONCE(inst->writer_careful));
+	return reads_under_way(inst) ||
+	       time_before(jiffies, READ_ONCE(inst->read_at) + CAREFUL_TIME);
 }
 
 static bool is_wanted(struct itme_instance *inst)
@@ -110,12 +104,32 @@ static bool is_wanted(struct itme_instance *inst)
 
 static void make_way(struct itme_instance *inst)
 {
-	unsigned long start = jiffies;
+	wait_event_timeout(inst->read_wait, !reads_under_way(inst),
+			   is_wanted(inst) ? YIELD_TIME_WANTED : YIELD_TIME);
+}
 
-	while (reads_under_way(inst) &&
-	       time_before(jiffies,
-			   start + (is_wanted(inst) ? YIELD_TIME_WANTED : YIELD_TIME)))
-		usleep_range(200, 400);
+/**
+ * itme_writeback_read_begins - somebody waits for a read of a store, not to write
+ * @inst: the instance
+ *
+ * Write-back makes way for it until itme_writeback_read_ended(). Any context.
+ */
+void itme_writeback_read_begins(struct itme_instance *inst)
+{
+	atomic_long_inc(&inst->nr_reads);
+}
+
+/**
+ * itme_writeback_read_ended - end of itme_writeback_read_begins()
+ * @inst: the instance
+ *
+ * Any context.
+ */
+void itme_writeback_read_ended(struct itme_instance *inst)
+{
+	WRITE_ONCE(inst->read_at, jiffies);
+	if (atomic_long_dec_and_test(&inst->nr_reads))
+		wake_up_all(&inst->read_wait);
 }
 
 static void protect(struct itme_region *region, struct folio *folio)
@@ -226,9 +240,11 @@ static void count_result(struct itme_region *region, u64 granule, int err, u64 s
 		itme_count_one(region, writeback_count);
 		itme_count_add(region, writeback_bytes, bytes);
 	}
-	if (err && !READ_ONCE(region->write_error))
+	if (err && !READ_ONCE(region->write_error)) {
+		WRITE_ONCE(region->refused_at, jiffies);
 		pr_warn_ratelimited("%s: region %lu: the store refuses what is written (error %d); it stays in memory and is tried again\n",
 				    region->inst->name, region->inode.i_ino, err);
+	}
 	WRITE_ONCE(region->write_error, err);
 	trace_writeback(region, granule, bytes, start_ns ? ktime_get_ns() - start_ns : 0, err);
 }
@@ -237,17 +253,23 @@ static void count_result(struct itme_region *region, u64 granule, int err, u64 s
 static void let_go(struct itme_region *region, struct itme_granule *g, struct folio *folio,
 		   int err)
 {
-	bool referenced;
+	enum itme_tier tier;
+	bool unwanted;
 
 	scoped_guard(spinlock_irqsave, itme_granule_lock(g)) {
 		g->flags &= ~ITME_GRANULE_WRITING;
 		g->stamp = itme_ticks();
 		if (err)
 			folio_set_dirty(folio);
-		referenced = itme_dirty_referenced(folio, 2);
-		if (!referenced && !folio_test_dirty(folio))
+		if (!itme_dirty_referenced(folio, 2) && !folio_test_dirty(folio))
 			itme_dirty_clean_locked(region, g);
+		tier = g->tier;
+		unwanted = (g->flags & (ITME_GRANULE_NOREUSE | ITME_GRANULE_DIRTY)) ==
+			   ITME_GRANULE_NOREUSE;
 	}
+	/* Our reference keeps it in its frame. */
+	if (unwanted)
+		itme_victim_next(region->inst, folio, tier);
 	count_writing(region, -1);
 	folio_put(folio);
 }
@@ -566,11 +588,24 @@ static struct itme_region *next_region(struct itme_instance *inst, struct itme_r
 	return next;
 }
 
+/* So many granules more than may are dirty, and not on their way; or fewer: negative. */
+static long surplus(struct itme_instance *inst)
+{
+	return atomic_long_read(&inst->nr_dirty) - atomic_long_read(&inst->nr_writing) -
+	       (long)itme_dirty_background(inst);
+}
+
 static bool too_much_is_dirty(struct itme_instance *inst)
 {
-	long waiting = atomic_long_read(&inst->nr_dirty) - atomic_long_read(&inst->nr_writing);
+	return surplus(inst) > 0;
+}
 
-	return waiting > (long)itme_dirty_background(inst);
+/* A store that has just refused is left alone for a while. */
+static bool has_work(struct itme_region *region)
+{
+	return atomic_long_read(&region->nr_dirty) &&
+	       !(READ_ONCE(region->write_error) &&
+		 time_before(jiffies, READ_ONCE(region->retry_at)));
 }
 
 /* One more run is under way when this returns. */
@@ -588,9 +623,7 @@ static unsigned int write_region(struct itme_region *region, u32 age, bool all,
 	unsigned int runs = 0;
 	u64 granule = 0;
 
-	if (!atomic_long_read(&region->nr_dirty) ||
-	    (READ_ONCE(region->write_error) &&
-	     time_before(jiffies, READ_ONCE(region->retry_at))))
+	if (!has_work(region))
 		return 0;
 	while (granule < region->nr_granules && runs < most &&
 	       (all || too_much_is_dirty(inst))) {
@@ -623,6 +656,60 @@ static unsigned int write_regions(struct itme_instance *inst, u32 age, bool all,
 	return runs;
 }
 
+/*
+ * What is dirty, by its age, in quarters of octaves. Of neighbours that are filled one
+ * after the other only the youngest is still written to: to write that one now would be
+ * to write it twice.
+ */
+#define AGES (4 * 32)
+#define YOUNGEST (4 * 2) /* that there is */
+
+static unsigned int class_of_age(u32 age)
+{
+	unsigned int octave;
+
+	age = max(age, 4U);
+	octave = fls(age) - 1;
+	return 4 * octave + ((age >> (octave - 2)) & 3);
+}
+
+static u32 least_age(unsigned int class)
+{
+	return (4U | (class & 3)) << (class / 4 - 2);
+}
+
+static void count_ages(struct itme_region *region, unsigned long *counts)
+{
+	u64 granule;
+
+	if (region->pinnable || !has_work(region)) /* no limit concerns the one */
+		return;
+	for (granule = 0; granule < region->nr_granules; granule++) {
+		struct itme_granule *g = itme_region_granule(region, granule);
+
+		cond_resched();
+		if (!g)
+			granule = itme_region_granule_last(granule);
+		else if ((READ_ONCE(g->flags) & (ITME_GRANULE_DIRTY | ITME_GRANULE_WRITING)) ==
+			 ITME_GRANULE_DIRTY)
+			counts[class_of_age(itme_ticks() - READ_ONCE(g->stamp))]++;
+	}
+}
+
+/* So old the @nr oldest are, at least; 0 where there are fewer. */
+static u32 age_of_oldest(struct itme_instance *inst, unsigned long nr)
+{
+	unsigned long counts[AGES] = {}, sum = 0;
+	struct itme_region *region = NULL;
+	unsigned int class = AGES;
+
+	while ((region = next_region(inst, region)))
+		count_ages(region, counts);
+	while (class > YOUNGEST && sum < nr)
+		sum += counts[--class];
+	return class == YOUNGEST ? 0 : least_age(class);
+}
+
 static u32 delay_ticks(const struct itme_instance *inst)
 {
 	u64 ticks = ((u64)READ_ONCE(inst->writeback_delay_ms) * NSEC_PER_MSEC) >> ITME_TICK_SHIFT;
@@ -635,14 +722,20 @@ static void writer_work_fn(struct work_struct *work)
 	struct itme_instance *inst = container_of(work, struct itme_instance, writer_work.work);
 	bool wanted = atomic_xchg(&inst->writer_wanted, 0);
 	unsigned long delay = msecs_to_jiffies(READ_ONCE(inst->writeback_delay_ms));
-	u32 age = delay_ticks(inst);
-	unsigned int runs;
+	unsigned int runs, all;
+	bool idle = false;
 
-	runs = write_regions(inst, age, true, UINT_MAX);
+	all = write_regions(inst, delay_ticks(inst), true, UINT_MAX);
 	/* Then the oldest of the others, as far as it takes. */
-	while (age && (too_much_is_dirty(inst) || (wanted && !runs))) {
-		age /= 4;
-		runs += write_regions(inst, age, wanted, wanted ? WRITER_RUNS : UINT_MAX);
+	while (too_much_is_dirty(inst) || (wanted && !all)) {
+		long nr = wanted ? WRITER_RUNS : surplus(inst);
+		u32 age = idle ? 0 : age_of_oldest(inst, max(nr, 1L));
+
+		runs = write_regions(inst, age, wanted, wanted ? WRITER_RUNS : UINT_MAX);
+		if (!runs && !age)
+			break;
+		idle = !runs; /* the oldest cannot be written now: any of the others */
+		all += runs;
 	}
 	if (!itme_dirty_any(inst))
 		return;
@@ -662,7 +755,10 @@ static void writer_work_fn(struct work_struct *work)
 int itme_writeback_setup(struct itme_instance *inst)
 {
 	INIT_DELAYED_WORK(&inst->writer_work, writer_work_fn);
-	inst->write_wq = alloc_workqueue("itme_write", WQ_UNBOUND | WQ_MEM_RECLAIM, SYNC_RUNS);
+	init_waitqueue_head(&inst->read_wait);
+	inst->read_at = jiffies - CAREFUL_TIME;
+	/* On the CPU of who waits: to wake another costs more than all that a run computes. */
+	inst->write_wq = alloc_workqueue("itme_write", WQ_MEM_RECLAIM | WQ_HIGHPRI, SYNC_RUNS);
 	return inst->write_wq ? 0 : -ENOMEM;
 }
 

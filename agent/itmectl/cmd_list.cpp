@@ -3,6 +3,7 @@
 #include "itmectl/command.hpp"
 #include "itmectl/output.hpp"
 #include "itmectl/target.hpp"
+#include "lib/duration.hpp"
 #include "lib/explain.hpp"
 #include "lib/instances.hpp"
 #include "lib/size.hpp"
@@ -60,8 +61,13 @@ void print_refused(std::ostream &out, const Path &path, const Path &mount,
 	if (found == attributes.end() || found->second == "0")
 		return;
 	const int err = std::atoi(found->second.c_str());
+	const auto store = attributes.find("store"); // for root alone
+	const auto since_ms = number(attributes, "writeback_refused_ms");
 	out << '\n'
-	    << path.string() << ": its store refuses what was written: " << errno_text(err) << ".\n"
+	    << path.string() << ": its store"
+	    << (store == attributes.end() ? "" : ' ' + store->second) << " refuses what was written"
+	    << (since_ms ? ", for " + format_duration(*since_ms * 1'000'000) + " now" : "") << ": "
+	    << errno_text(err) << ".\n"
 	    << "  " << size_of(attributes, "dirty_bytes")
 	    << " stay in memory, and are tried again every few seconds.\n  "
 	    << (err == ENOSPC || err == EDQUOT ? "Make room for it" : "Mend the store")

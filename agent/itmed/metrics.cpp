@@ -61,6 +61,8 @@ constexpr std::array descriptions = std::to_array<MetricDescription>({
 	 "Written to the store."},
 	{"itme_writeback_errors_total", "instance, region", MetricType::Counter,
 	 "Granules that the store did not take; they stay dirty."},
+	{"itme_write_waits_total", "instance, region", MetricType::Counter,
+	 "Writes and stores that had to wait for write-back."},
 	{"itme_lost_bytes_total", "instance, region", MetricType::Counter,
 	 "Dirty, and never taken by the store."},
 	{"itme_stall_seconds_total", "instance, region, cause", MetricType::Counter,
@@ -218,6 +220,7 @@ constexpr std::array sources = std::to_array<Source>({
 	{"retired_bytes", "itme_retired_bytes_total", nullptr, nullptr},
 	{"writeback_bytes", "itme_writeback_bytes_total", nullptr, nullptr},
 	{"writeback_error_count", "itme_writeback_errors_total", nullptr, nullptr},
+	{"throttle_count", "itme_write_waits_total", nullptr, nullptr},
 	{"lost_bytes", "itme_lost_bytes_total", nullptr, nullptr},
 });
 

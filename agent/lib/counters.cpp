@@ -79,6 +79,7 @@ constexpr Meaning writes[] = {
 	{"writeback_bytes", "written to the store"},
 	{"writeback_error_count", "granules that the store did not take"},
 	{"writeback_errno", "why the last was not taken; 0: it was"},
+	{"writeback_refused_ms", "so long it was not; 0: it was"},
 	{"throttle_count", "writes and stores that had to wait for write-back"},
 	{"lost_bytes", "dirty, and never taken by the store"},
 };

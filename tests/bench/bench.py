@@ -166,7 +166,7 @@ class Bench:
         return self.keep("module", load)
 
     @contextlib.contextmanager
-    def itme(self, *stores, dram, **options):
+    def itme(self, *stores, dram, writable=(), **options):
         """An instance with the stores attached, for a while: its folder."""
         self.module()
         folder = pathlib.Path("/mnt/itme")
@@ -176,9 +176,15 @@ class Bench:
         try:
             for store in stores:
                 self.run(self.local("itmectl"), "attach", folder, store)
+            for store in writable:
+                self.run(self.local("itmectl"), "attach", "--write", folder, store)
             yield folder
         finally:
             self.run("umount", folder)
+
+    def create(self, folder, store, size):
+        """A region of a new file, to be written to."""
+        self.run(self.local("itmectl"), "create", folder, f"--size={size}", f"--store={store}")
 
     def instance(self, attribute):
         """A number of the instance's, from sysfs."""
@@ -188,11 +194,19 @@ class Bench:
 
     def fio(self, file, depth, *options):
         """Bytes a second of sequential direct reads of 2 MiB."""
+        return self.fio_rate("read", file, depth, "--readonly", *options)
+
+    def fio_write(self, file, depth, size):
+        """Bytes a second of sequential direct writes of 2 MiB, with the fsync behind them; to
+        a file that has its space, and is made where it is not there."""
+        options = (f"--size={size}", "--fallocate=posix", "--end_fsync=1")
+        return self.fio_rate("write", file, depth, *options)
+
+    def fio_rate(self, way, file, depth, *options):
         said = self.run(
             "fio",
-            "--name=read",
-            "--readonly",
-            "--rw=read",
+            f"--name={way}",
+            f"--rw={way}",
             "--direct=1",
             "--ioengine=libaio",
             f"--filename={file}",
@@ -201,7 +215,7 @@ class Bench:
             "--output-format=json",
             *options,
         )
-        return json.loads(said[said.index("{") :])["jobs"][0]["read"]["bw_bytes"]
+        return json.loads(said[said.index("{") :])["jobs"][0][way]["bw_bytes"]
 
     def fio_depths(self, file):
         """The median bytes a second of reading the file once, at each depth."""

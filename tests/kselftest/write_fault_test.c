@@ -123,6 +123,8 @@ TEST_F(fault, what_is_refused_stays_and_is_told_once)
 	EXPECT_EQ(-EIO, fsync_error(self->region));
 	EXPECT_EQ(3 * (long long)GRANULE, number(self, "dirty_bytes"));
 	EXPECT_EQ(EIO, number(self, "regions/state/writeback_errno"));
+	usleep(20000);
+	EXPECT_LE(10, number(self, "regions/state/writeback_refused_ms"));
 	EXPECT_LE(3, number(self, "writeback_error_count"));
 	EXPECT_EQ(-1, content_check_mapped(self->addr, 0, 3 * GRANULE, NEW));
 	EXPECT_TRUE(stored(self, 0, 3, OLD));
@@ -140,6 +142,7 @@ TEST_F(fault, what_is_refused_stays_and_is_told_once)
 	EXPECT_TRUE(stored(self, 0, 3, NEW));
 	EXPECT_EQ(0, number(self, "dirty_bytes"));
 	EXPECT_EQ(0, number(self, "regions/state/writeback_errno"));
+	EXPECT_EQ(0, number(self, "regions/state/writeback_refused_ms"));
 	EXPECT_EQ(-EIO, fsync_error(other)); /* what had happened, once */
 	EXPECT_EQ(0, fsync_error(other));
 	EXPECT_EQ(0, fsync_error(self->region));

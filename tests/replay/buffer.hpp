@@ -35,10 +35,11 @@ public:
 	}
 	~Mapping() { reset(); }
 
-	[[nodiscard]] static Mapping of_file(int fd, uint64_t offset, size_t bytes)
+	[[nodiscard]] static Mapping of_file(int fd, uint64_t offset, size_t bytes,
+					     int protection = PROT_READ)
 	{
-		void *start =
-			mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset));
+		void *start = mmap(nullptr, bytes, protection, MAP_SHARED, fd,
+				   static_cast<off_t>(offset));
 		return start == MAP_FAILED ? Mapping{} : Mapping{start, bytes};
 	}
 

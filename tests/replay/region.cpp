@@ -64,13 +64,13 @@ struct itme_hint entry_of(const RegionHint &hint)
 
 } // namespace
 
-Result<Region> Region::open(const Path &path)
+Result<Region> Region::open(const Path &path, bool writable)
 {
 	Region region;
 	struct stat st;
 
 	region.path_ = path;
-	region.fd_ = Fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+	region.fd_ = Fd{::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC)};
 	if (!region.fd_ || fstat(region.fd(), &st) < 0)
 		return failed(path, "opening", errno);
 	region.bytes_ = static_cast<uint64_t>(st.st_size);
@@ -174,6 +174,9 @@ Result<RegionCounters> Region::counters() const
 		.resident_bytes = stat.dram_bytes + stat.cxl_bytes,
 		.queued_bytes = stat.queued_bytes,
 		.metadata_bytes = stat.metadata_bytes,
+		.dirty_bytes = stat.dirty_bytes,
+		.writeback_bytes = stat.writeback_bytes,
+		.throttle_count = stat.throttle_count,
 	};
 }
 

@@ -41,6 +41,7 @@ struct RegionCounters {
 	uint64_t fault_count = 0, miss_count = 0, late_count = 0;
 	uint64_t fill_bytes = 0, direct_bytes = 0, wasted_bytes = 0;
 	uint64_t resident_bytes = 0, queued_bytes = 0, metadata_bytes = 0;
+	uint64_t dirty_bytes = 0, writeback_bytes = 0, throttle_count = 0;
 };
 
 struct RegionInfo {
@@ -50,7 +51,7 @@ struct RegionInfo {
 
 class Region {
 public:
-	[[nodiscard]] static Result<Region> open(const Path &path);
+	[[nodiscard]] static Result<Region> open(const Path &path, bool writable = false);
 
 	[[nodiscard]] int fd() const { return fd_.get(); }
 	[[nodiscard]] uint64_t bytes() const { return bytes_; }

@@ -186,6 +186,27 @@ TEST(Itmectl, ListForPeople)
 			   "itme0:m.gguf  4 MiB    2 MiB       -       -  /data/m.gguf\n");
 }
 
+TEST(Itmectl, ListShowsWhatIsStuck)
+{
+	Tree tree;
+	const std::string region = "sys/fs/itme/itme0/regions/m.gguf/";
+
+	instance(tree);
+	tree.file(region + "dirty_bytes", "6291456\n");
+	tree.file(region + "writeback_errno", "28\n");
+	tree.file(region + "writeback_refused_ms", "90000\n");
+	EXPECT_TRUE(
+		itmectl(tree, {"list"})
+			.out.ends_with("\nitme0/m.gguf: its store /data/m.gguf refuses what was "
+				       "written, for 90 s now: No space left on device.\n"
+				       "  6 MiB stay in memory, and are tried again every few "
+				       "seconds.\n"
+				       "  Make room for it; then 'sync -f itme0' succeeds. umount "
+				       "would lose what is refused.\n"));
+	tree.file(region + "writeback_errno", "0\n");
+	EXPECT_EQ(itmectl(tree, {"list"}).out.find("refuses"), std::string::npos);
+}
+
 TEST(Itmectl, ListAsJson)
 {
 	Tree tree;

@@ -31,7 +31,7 @@ inline itme::Observation observed(std::uint64_t seconds)
 	      "refused_bytes", "expired_bytes", "cancelled_bytes", "degraded_bytes",
 	      "promote_bytes", "demote_bytes",  "evict_bytes",     "held_count",
 	      "timeout_count", "retired_bytes", "writeback_bytes", "writeback_error_count",
-	      "lost_bytes"})
+	      "throttle_count", "lost_bytes"})
 		instance.attributes[name] = number(3'000'000);
 	Region region{"m.gguf", instance.attributes};
 	region.attributes["size_bytes"] = "8589934592";
