@@ -11,13 +11,20 @@
 /*
  * Unmap a claimed granule's frame and make sure that nobody else refers to it.
  * 0: the folio is locked and its reference count is frozen at zero.
- * -EBUSY: it is held; it is unlocked and RESIDENT again.
+ * -EBUSY: it is held; -EAGAIN: somebody has it locked, and @claim says not to wait. It
+ * is unlocked, or the other's, and RESIDENT again.
  */
-static int revoke(struct itme_region *region, struct itme_granule *g, struct folio *folio)
+static int revoke(struct itme_region *region, struct itme_granule *g, struct folio *folio,
+		  unsigned int claim)
 {
 	int tries;
 
-	folio_lock(folio);
+	if (!(claim & ITME_CLAIM_NOWAIT)) {
+		folio_lock(folio);
+	} else if (!folio_trylock(folio)) {
+		itme_granule_resident(region, g, folio, g->tier, 0);
+		return -EAGAIN;
+	}
 	/*
 	 * A region that can be written to calls folio_mkclean() here first: on
 	 * some kernels a zap loses the dirty bit of a PMD. Read-only ones have
@@ -52,7 +59,8 @@ static void release(struct folio *folio)
  * @claim: ITME_CLAIM_* of what may be dropped too
  *
  * Return: 0, the frame is the caller's; -ENOENT where @folio is not its frame;
- * -EAGAIN where a waiter or a pin comes first; -EBUSY where the frame is held.
+ * -EAGAIN where a waiter, a pin or, with ITME_CLAIM_NOWAIT, a lock comes first; -EBUSY
+ * where the frame is held.
  */
 int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *folio,
 		      unsigned int claim)
@@ -66,7 +74,7 @@ int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *fol
 	if (err)
 		return err;
 	tier = g->tier;
-	err = revoke(region, g, folio);
+	err = revoke(region, g, folio, claim);
 	if (err)
 		return err;
 	wasted = itme_granule_absent(region, g, 0) & ITME_GRANULE_AHEAD;
@@ -118,7 +126,7 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 	if (err)
 		return err;
 	from_tier = g->tier;
-	err = revoke(region, g, from);
+	err = revoke(region, g, from, claim);
 	if (err) {
 		report(region, granule, from_tier, to_tier, err, start_ns, hint_class);
 		return err;

@@ -22,6 +22,8 @@
 #include "itme.h"
 
 #define ITME_VICTIM_RENEWAL 32
+/* What is held may be mapped: reclaim is not to unmap all of it again and again. */
+#define ITME_PRESSURE_TRIES 8UL
 
 struct victim {
 	struct itme_region *region;
@@ -66,6 +68,8 @@ static void unlist_locked(struct itme_instance *inst, struct folio *folio, enum 
 		inst->nr_window--;
 	else if (folio->private == (void *)ITME_LIST_SETTLED)
 		inst->pool[tier].nr_settled--;
+	else if (folio->private == (void *)ITME_LIST_AHEAD)
+		inst->pool[tier].nr_ahead--;
 	list_del_init(&folio->lru);
 	folio->private = (void *)ITME_LIST_NONE;
 }
@@ -94,6 +98,7 @@ static void list_locked(struct itme_instance *inst, struct folio *folio, enum it
 		break;
 	case ITME_LIST_AHEAD:
 		list_add_tail(&folio->lru, &pool->ahead);
+		pool->nr_ahead++;
 		break;
 	case ITME_LIST_WINDOW:
 		list_add_tail(&folio->lru, &inst->window);
@@ -369,7 +374,7 @@ static struct folio *choose(struct itme_instance *inst, enum itme_tier *tier,
 	bool top = *tier == itme_victim_top_tier(inst);
 	struct folio *folio = NULL;
 
-	if (search->taker < ITME_TAKER_BUDGET)
+	if (search->taker < ITME_TAKER_PRESSURE)
 		return choose_for_hint(inst, *tier, search);
 	if (top && inst->nr_window)
 		folio = newcomer_victim(inst, tier, search);
@@ -504,6 +509,13 @@ static bool may_demote(const struct itme_instance *inst, enum itme_tier from)
 	return from == ITME_TIER_DRAM && READ_ONCE(inst->pool[ITME_TIER_CXL].nr_free);
 }
 
+static unsigned int claim_of(enum itme_taker taker)
+{
+	if (taker == ITME_TAKER_BUDGET)
+		return ITME_CLAIM_PINNED;
+	return taker == ITME_TAKER_PRESSURE ? ITME_CLAIM_NOWAIT : 0;
+}
+
 /**
  * itme_victim_reclaim - free a frame of a tier by moving or dropping a resident
  * @inst: the instance
@@ -517,9 +529,11 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 				  enum itme_taker taker)
 {
 	struct search search = { .taker = taker };
-	unsigned int claim = taker == ITME_TAKER_BUDGET ? ITME_CLAIM_PINNED : 0;
+	unsigned int claim = claim_of(taker);
 	unsigned long tries = READ_ONCE(inst->pool[tier].held) + ITME_LISTS;
 
+	if (taker == ITME_TAKER_PRESSURE)
+		tries = min(tries, ITME_PRESSURE_TRIES);
 	while (tries--) {
 		enum itme_tier from = tier;
 		struct victim v;
