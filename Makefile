@@ -110,7 +110,7 @@ replay_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/replay/*.cpp))
 bench_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/bench/*.cpp))
 test_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/unit/*.cpp)) \
 	$(patsubst %.c,build/%.o,$(wildcard tests/unit/*.c))
-agent_libs := -lbpf -lnuma
+agent_libs := -lbpf -lnuma -lcxl -ldaxctl
 itmed_libs := $(agent_libs) -lsystemd -lprometheus-cpp-pull -lprometheus-cpp-core
 
 agent: build/itmectl build/itmed build/libitme.so build/libitme.a ## itmectl, itmed and libitme, into build/
@@ -262,7 +262,7 @@ build/clients/loop: tests/clients/loop.c agent/libitme/libitme.h build/libitme.s
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -D_GNU_SOURCE -Iagent/libitme -Iuapi $(CFLAGS) $< -o $@ \
 		-Lbuild -litme -Wl,-rpath,'$$ORIGIN/..'
 
-kselftest: build/tests/telemetry-tests build/tests/bench/learned build/replay build/libitme.a build/clients/loop ## the kernel tests, built; scripts/vm runs them
+kselftest: build/tests/telemetry-tests build/tests/bench/learned build/tests/bench/anon_cycle build/replay build/libitme.a build/clients/loop ## the kernel tests, built; scripts/vm runs them
 	$(Q)+$(MAKE) -C tests/kselftest O=$(CURDIR)/build/kselftest
 
 check: ## everything that proves it works, the guest included

@@ -81,7 +81,7 @@ TEST_F(pressure, free_frames_go_and_come_back)
 	EXPECT_EQ(BUDGET, instance_number(&self->inst, "dram_bytes"));
 	EXPECT_LE(128 * (long long)MIB, returned(&self->inst));
 	/* And not much more than was needed. */
-	EXPECT_GE(352 * (long long)MIB, returned(&self->inst));
+	EXPECT_GE(416 * (long long)MIB, returned(&self->inst));
 	EXPECT_EQ(-1, content_check_mapped(self->addr, 0, BYTES, SEED));
 	hog_stop(&hog);
 	EXPECT_TRUE(is_whole_again(&self->inst, BUDGET));
