@@ -182,20 +182,21 @@ build/tests/libllama-%.so: tests/telemetry/runtime.c
 
 # The replayer, and the programs of make bench: each of their sources is one.
 bench_bins := $(bench_objs:.o=)
-replay_libs := $(filter-out %/main.o,$(replay_objs)) $(addprefix build/agent/lib/,file.o size.o table.o)
+replay_libs := $(filter-out %/main.o,$(replay_objs)) $(addprefix build/agent/lib/,file.o size.o table.o) \
+	build/libitme.a
 
 replay: build/replay $(bench_bins) ## the replayer and the programs of make bench
 
 build/replay: $(replay_objs) $(replay_libs)
 	$(call say,LINK,$@)
-	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $(sort $^) -pthread -o $@
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $(sort $(filter %.o,$^)) $(filter %.a,$^) -pthread -o $@
 
 $(bench_bins): build/%: build/%.o $(replay_libs)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
 
 # Those that are agents themselves.
-bench_agents := $(addprefix build/tests/bench/,stall_truth fault_attached observe learned)
+bench_agents := $(addprefix build/tests/bench/,stall_truth fault_attached learned)
 $(bench_agents): $(lib_objs)
 $(bench_agents): bench_libs := $(agent_libs)
 

@@ -12,10 +12,11 @@
  * Unmap a claimed granule's frame and make sure that nobody else refers to it.
  * 0: the folio is locked and its reference count is frozen at zero.
  * -EBUSY: it is held; -EAGAIN: somebody has it locked, and @claim says not to wait. It
- * is unlocked, or the other's, and RESIDENT again.
+ * is unlocked, or the other's, and RESIDENT again. @refused is what a hint does not
+ * get then.
  */
 static int revoke(struct itme_region *region, struct itme_granule *g, struct folio *folio,
-		  unsigned int claim)
+		  unsigned int claim, u64 refused)
 {
 	int tries;
 
@@ -37,9 +38,10 @@ static int revoke(struct itme_region *region, struct itme_granule *g, struct fol
 			return 0;
 		cpu_relax();
 	}
+	itme_count_one(region, held_count);
+	itme_count_add(region, refused_bytes, refused);
 	itme_granule_resident(region, g, folio, g->tier, ITME_GRANULE_HELD);
 	folio_unlock(folio);
-	itme_count_one(region, held_count);
 	return -EBUSY;
 }
 
@@ -74,13 +76,13 @@ int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *fol
 	if (err)
 		return err;
 	tier = g->tier;
-	err = revoke(region, g, folio, claim);
+	err = revoke(region, g, folio, claim, 0);
 	if (err)
 		return err;
-	wasted = itme_granule_absent(region, g, 0) & ITME_GRANULE_AHEAD;
-	release(folio);
 	atomic_long_dec(&region->resident[tier]);
 	itme_count_add(region, evict_bytes, itme_granule_bytes(region->inst));
+	wasted = itme_granule_absent(region, g, 0) & ITME_GRANULE_AHEAD;
+	release(folio);
 	if (wasted)
 		itme_count_add(region, wasted_bytes, itme_granule_valid_bytes(region, granule));
 	trace_evict(region, granule, tier, wasted);
@@ -126,7 +128,8 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 	if (err)
 		return err;
 	from_tier = g->tier;
-	err = revoke(region, g, from, claim);
+	err = revoke(region, g, from, claim,
+		     hint_class ? itme_granule_valid_bytes(region, granule) : 0);
 	if (err) {
 		report(region, granule, from_tier, to_tier, err, start_ns, hint_class);
 		return err;
@@ -139,14 +142,15 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 		return -EHWPOISON;
 	}
 	itme_frame_bind(to, region, granule);
-	itme_granule_resident(region, g, to, to_tier, flags);
-	release(from);
+	/* Counted first: whoever waits for the move reads the counters next. */
 	atomic_long_dec(&region->resident[from_tier]);
 	atomic_long_inc(&region->resident[to_tier]);
 	if (to_tier == ITME_TIER_CXL)
 		itme_count_add(region, demote_bytes, bytes);
 	else
 		itme_count_add(region, promote_bytes, bytes);
+	itme_granule_resident(region, g, to, to_tier, flags);
+	release(from);
 	report(region, granule, from_tier, to_tier, 0, start_ns, hint_class);
 	return 0;
 }
@@ -199,10 +203,12 @@ static void move(struct hinted_move *m)
 	itme_frame_put(inst, m->tier, to);
 	if (err == -EHWPOISON)
 		return;
-	if (err == -EAGAIN || err == -ENOENT)
+	if (err == -EAGAIN || err == -ENOENT) {
+		itme_count_add(region, refused_bytes,
+			       itme_granule_valid_bytes(region, m->granule));
 		give_up(m);
+	}
 	itme_victim_list(inst, from, tier, ITME_LIST_SETTLED);
-	itme_count_add(region, refused_bytes, itme_granule_valid_bytes(region, m->granule));
 }
 
 static void move_work(struct work_struct *work)

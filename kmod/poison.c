@@ -56,10 +56,11 @@ void itme_poison_retire_claimed(struct itme_region *region, u64 granule, struct 
 	enum itme_tier tier = g->tier;
 
 	itme_frame_unbind(folio);
-	itme_granule_absent(region, g, 0);
+	/* Counted first: whoever waits for the granule reads the counters next. */
 	atomic_long_dec(&region->resident[tier]);
 	itme_count_add(region, retired_bytes, itme_granule_bytes(inst));
 	itme_frame_retire(inst, tier);
+	itme_granule_absent(region, g, 0);
 	trace_error(region, granule, -EHWPOISON);
 	pr_warn_ratelimited("%s: a %s frame of region %lu met poison and is retired\n", inst->name,
 			    tier == ITME_TIER_DRAM ? "dram" : "cxl", region->inode.i_ino);

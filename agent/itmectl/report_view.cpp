@@ -16,6 +16,7 @@ namespace itme {
 namespace {
 
 constexpr const char *causes[] = {"miss", "late", "promote", "demote"};
+constexpr std::size_t most_threads = 16; // that are shown
 constexpr std::string_view shades = " .:-=+*#%@";
 
 std::string percent(double share)
@@ -70,6 +71,61 @@ void print_since(std::ostream &out, const Json &report)
 	    << format_duration(
 		       static_cast<std::uint64_t>(std::max(0.0, real_of(report, "seconds")) * 1e9))
 	    << '\n';
+}
+
+// What came into each tier and for whom.
+void print_tiers(std::ostream &out, const Json &report)
+{
+	Table table{{"REGION", "INTO", ">ON DEMAND", ">EXACT", ">LIKELY", ">MAYBE", ">COPIED",
+		     ">COPYING TOOK"}};
+
+	for (const auto &region : list(report, "regions"))
+		for (const auto &tier : list(region, "tiers")) {
+			const auto bytes = [&](const char *cause) {
+				return number_of(tier, std::string{cause} + "_bytes");
+			};
+			const auto copied = bytes("promote") + bytes("demote");
+			std::vector<std::string> cells{region_of(region), text_of(tier, "tier")};
+
+			if (copied + bytes("demand") + bytes("exact") + bytes("likely") +
+				    bytes("maybe") ==
+			    0)
+				continue;
+			for (const auto *cause : {"demand", "exact", "likely", "maybe"})
+				cells.push_back(format_size(bytes(cause)));
+			cells.push_back(format_size(copied));
+			cells.push_back(time_of(tier, "copy_ns"));
+			table.add(std::move(cells));
+		}
+	print_table(out, table);
+}
+
+// Of processes with several threads that have waited: those that did so longest.
+void print_threads(std::ostream &out, const Json &report)
+{
+	Table table{{">PID", ">TID", "THREAD", ">MISS", ">LATE", ">PROMOTE", ">DEMOTE",
+		     ">STOOD STILL"}};
+	std::size_t rows = 0, more = 0;
+
+	if (list(report, "threads").size() <= list(report, "processes").size())
+		return;
+	for (const auto &row : list(report, "threads")) {
+		if (rows == most_threads) {
+			more++;
+			continue;
+		}
+		std::vector<std::string> cells{std::to_string(number_of(row, "pid")),
+					       std::to_string(number_of(row, "tid")),
+					       text_of(row, "command")};
+		for (const auto *cause : causes)
+			cells.push_back(stall_of(member(row, "stalls"), cause));
+		cells.push_back(percent(1 - real_of(member(row, "shares"), "compute")));
+		table.add(std::move(cells));
+		rows++;
+	}
+	print_table(out, table);
+	if (more > 0)
+		out << "and " << more << " more threads: --json has them\n";
 }
 
 void print_layers(std::ostream &out, const Json &layer)
@@ -188,7 +244,9 @@ void print_stalls(std::ostream &out, const Json &report)
 			    stall_of(stalls, "promote"), stall_of(stalls, "demote")});
 	}
 	print_table(out, regions);
+	print_tiers(out, report);
 	print_table(out, processes);
+	print_threads(out, report);
 	print_table(out, groups);
 	for (const auto &layer : list(report, "layers"))
 		print_layers(out, layer);
@@ -221,11 +279,6 @@ void print_plans(std::ostream &out, const Json &report)
 {
 	Table table{{"REGION", "STATE", ">DRAM", ">CXL", ">STREAMED", ">SLOTS", ">PASS",
 		     ">PREDICTED", ">BOUND", "BY", ">DEMAND ONLY"}};
-	const auto duration = [](const Json &row, const char *key) {
-		const auto ns = number_of(row, key);
-
-		return ns == 0 ? std::string{"-"} : format_duration(ns);
-	};
 
 	for (const auto &row : list(report, "plans")) {
 		const bool estimated = !(member(row, "demand_measured") == true);
@@ -234,20 +287,21 @@ void print_plans(std::ostream &out, const Json &report)
 			   format_size(number_of(row, "dram_bytes")),
 			   format_size(number_of(row, "cxl_bytes")),
 			   format_size(number_of(row, "streamed_bytes")),
-			   std::to_string(number_of(row, "slots")), duration(row, "pass_ns"),
-			   duration(row, "predicted_ns"), duration(row, "bound_ns"),
+			   std::to_string(number_of(row, "slots")), time_of(row, "pass_ns"),
+			   time_of(row, "predicted_ns"), time_of(row, "bound_ns"),
 			   text_of(row, "bound_by"),
 			   (estimated && number_of(row, "demand_ns") > 0 ? "~" : "") +
-				   duration(row, "demand_ns")});
+				   time_of(row, "demand_ns")});
 	}
 	print_table(out, table);
 	for (const auto &row : list(report, "plans")) {
 		if (!text_of(row, "origin").empty())
 			out << printable(region_of(row)) << ": its order is "
 			    << printable(text_of(row, "origin")) << '\n';
-		if (!text_of(row, "why").empty())
-			out << printable(region_of(row)) << ": " << printable(text_of(row, "why"))
-			    << '\n';
+		for (const auto *said : {"why", "guesses_why"})
+			if (!text_of(row, said).empty())
+				out << printable(region_of(row)) << ": "
+				    << printable(text_of(row, said)) << '\n';
 	}
 	print_missing(out, report);
 }

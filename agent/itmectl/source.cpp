@@ -57,7 +57,7 @@ Result<Json> Source::flow()
 {
 	if (observer_) {
 		auto now = observer_->sample(now_ns());
-		auto json = flow_json(*before_, now);
+		auto json = flow_json(*before_, now, observer_->trail());
 
 		before_ = std::move(now);
 		json["memory"] = memory_json(root_, {});

@@ -27,7 +27,6 @@ constexpr std::uint64_t second_ns = 1'000'000'000;
 constexpr std::uint64_t idle_ns = 30 * second_ns; // between looks when nothing is mounted
 constexpr std::uint64_t heat_ns = 10 * second_ns;
 constexpr std::uint64_t patience_ns = 30 * second_ns; // for the first tries, before READY
-constexpr std::uint64_t events_pause_ns = second_ns / 10;
 constexpr std::size_t history_entries = 32;
 
 ObserverOptions observer_options(const Config &config, Conductor &conductor,
@@ -98,6 +97,8 @@ Daemon::Daemon(DaemonOptions options, Config config, Loop &loop)
 			   Server::Ticket ticket) { return handle(request, ticket); }),
       events_(loop,
 	      [this](const Declaration &said) {
+		      if (said.kind == Declaration::Kind::guess)
+			      return hear_guess(said);
 		      auto done = observer_.hear(said);
 		      if (done && config_.plans)
 			      conductor_.carry_out(monotonic_ns());
@@ -412,7 +413,7 @@ void Daemon::sample(std::uint64_t now_ns)
 	restore(now_ns); // regions are detached without an event
 	watch_events();
 	if (exporter_) {
-		AgentFacts agent{.cpu_seconds = cpu_seconds()};
+		AgentFacts agent{.cpu_seconds = cpu_seconds(), .plans = conductor_.reports()};
 
 		for (const auto &mount : restorer_.to_json()) {
 			agent.waiting += text_of(mount, "state") == "waiting";
@@ -448,7 +449,7 @@ void Daemon::tell_plans()
 }
 
 // Events come with each stall and each use: they are taken some at a time, as late as
-// the hints that follow from them can bear, and ten times a second at least.
+// the hints and the watches that follow from them can bear.
 void Daemon::watch_events()
 {
 	const int fd = observer_.event_fd();
@@ -467,10 +468,19 @@ void Daemon::watch_events()
 		loop_.remove(fd);
 		event_fd_ = -1;
 		events_again_ns_ =
-			now + (config_.plans ? conductor_.patience_ns() : events_pause_ns);
+			now + std::min(observer_.patience_ns(),
+				       config_.plans ? conductor_.patience_ns() : UINT64_MAX);
 	});
 	if (added)
 		event_fd_ = fd;
+}
+
+Result<void> Daemon::hear_guess(const Declaration &said)
+{
+	if (!config_.plans)
+		return fail("a guess, and plans = false in " + options_.config.string());
+	observer_.drain(); // first what is known: where the run is, and what was used
+	return conductor_.guess(said);
 }
 
 std::optional<Result<Schedule>> Daemon::schedule_of(const std::string &region, const Path &store)
@@ -578,7 +588,7 @@ std::optional<Result<Json>> Daemon::handle(const Request &request, Server::Ticke
 		const auto since = request.since_ns != 0
 					   ? request.since_ns
 					   : last->time_ns - std::min(last->time_ns, second_ns);
-		auto flow = flow_json(*history_.since(since), *last);
+		auto flow = flow_json(*history_.since(since), *last, observer_.trail());
 
 		add_waiting(flow);
 		flow["memory"] = memory_json("/", memory_.to_json());

@@ -61,6 +61,7 @@ private:
 	void watch_events();
 	void tell_plans();
 	void keep_memory(std::uint64_t now_ns);
+	Result<void> hear_guess(const Declaration &said);
 	[[nodiscard]] std::optional<Result<Schedule>> schedule_of(const std::string &region,
 								  const Path &store);
 

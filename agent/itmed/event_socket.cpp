@@ -22,7 +22,7 @@ constexpr std::uint64_t ms_ns = 1'000'000;
 // Whoever floods the socket gets a third of a processor at most, and nobody waits long.
 constexpr int most_at_once = 64;
 constexpr std::uint64_t most_ns = 5 * ms_ns, pause_ns = 10 * ms_ns;
-constexpr std::size_t most_bytes = 512;
+constexpr std::size_t most_bytes = 2048;
 // A sender's clock may be another one's, as in a container with a time of its own.
 constexpr std::uint64_t oldest_ns = 1000 * ms_ns;
 

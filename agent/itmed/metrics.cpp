@@ -60,6 +60,8 @@ constexpr std::array descriptions = std::to_array<MetricDescription>({
 	{"itme_stalls_total", "instance, region, cause", MetricType::Counter, "Such waits."},
 	{"itme_stall_bytes_total", "instance, region, cause", MetricType::Counter,
 	 "Granules waited for."},
+	{"itme_copy_seconds_total", "instance, region, cause", MetricType::Counter,
+	 "Time that copies between DRAM and CXL memory took, whoever waited: promote, demote."},
 	{"itme_tier_filled_bytes_total", "instance, region, tier, cause", MetricType::Counter,
 	 "Brought into a tier: on demand, for hints of a class, or by a move."},
 	{"itme_prefetch_class_bytes_total", "instance, region, class, result", MetricType::Counter,
@@ -74,6 +76,22 @@ constexpr std::array descriptions = std::to_array<MetricDescription>({
 	 "Passes since the stream was first seen."},
 	{"itme_position", "instance, region, stream", MetricType::Gauge,
 	 "Position in the program, from 0."},
+	{"itme_plan_following", "instance, region, stream", MetricType::Gauge,
+	 "1 while hints are given ahead of the stream's reads."},
+	{"itme_plan_resident_bytes", "instance, region, stream, tier", MetricType::Gauge,
+	 "What the plan keeps of the region."},
+	{"itme_plan_streamed_bytes", "instance, region, stream", MetricType::Gauge,
+	 "What the plan fetches in each pass."},
+	{"itme_plan_pass_seconds", "instance, region, stream, kind", MetricType::Gauge,
+	 "A pass: measured, predicted, bound, and demand (without hints)."},
+	{"itme_plan_hints_total", "instance, region, stream, result", MetricType::Counter,
+	 "Granules asked for (fetched), and taken back because the run went elsewhere (dropped)."},
+	{"itme_plan_accesses_total", "instance, region, stream, result", MetricType::Counter,
+	 "Accesses to what is streamed: all that were seen, and those out of order (stray)."},
+	{"itme_plan_lost_total", "instance, region, stream", MetricType::Counter,
+	 "Times that the run was no longer where its schedule says."},
+	{"itme_plan_guesses_total", "instance, region, stream, result", MetricType::Counter,
+	 "Granules that a runtime guessed: fetched, used, wasted, or withheld."},
 	{"itme_dropped_events_total", "reason", MetricType::Counter,
 	 "Events that the BPF programs could not count."},
 	{"itme_probe_attached", "", MetricType::Gauge,
@@ -237,6 +255,10 @@ void add_seen(Builder &builder, const RegionCounts &region)
 		builder.add("itme_stalls_total", labels, static_cast<double>(stall.count));
 		builder.add("itme_stall_bytes_total", labels, static_cast<double>(stall.bytes));
 	}
+	for (const auto &[cause, ns] :
+	     {std::pair{"promote", region.promote_ns}, std::pair{"demote", region.demote_ns}})
+		builder.add("itme_copy_seconds_total", with({{"cause", cause}}),
+			    static_cast<double>(ns) / second_ns);
 	for (const auto &[tier, name] : {std::pair{1, "cxl"}, std::pair{2, "dram"}})
 		for (std::size_t i = 0; i < byte_causes; i++)
 			builder.add("itme_tier_filled_bytes_total",
@@ -258,6 +280,43 @@ void add_seen(Builder &builder, const RegionCounts &region)
 	builder.add("itme_fault_latency_seconds", own, region.latency_ns);
 	builder.add("itme_prefetch_lead_seconds", own, region.lead_ns);
 	builder.add("itme_fill_seconds", own, region.fill_ns);
+}
+
+void add_plan(Builder &builder, const PlanReport &plan)
+{
+	const Labels own{
+		{"instance", plan.instance}, {"region", plan.region}, {"stream", plan.stream}};
+	const auto add = [&](std::string_view name, const char *label,
+			     std::initializer_list<std::pair<const char *, std::uint64_t>> values,
+			     double unit = 1) {
+		for (const auto &[value, count] : values) {
+			auto labels = own;
+
+			labels.emplace_back(label, value);
+			builder.add(name, std::move(labels), static_cast<double>(count) / unit);
+		}
+	};
+
+	builder.add("itme_plan_following", own, plan.state == PlanState::follows ? 1 : 0);
+	add("itme_plan_resident_bytes", "tier",
+	    {{"dram", plan.dram_bytes}, {"cxl", plan.cxl_bytes}});
+	builder.add("itme_plan_streamed_bytes", own, static_cast<double>(plan.streamed_bytes));
+	add("itme_plan_pass_seconds", "kind",
+	    {{"measured", plan.pass_ns},
+	     {"predicted", plan.predicted_ns},
+	     {"bound", plan.bound_ns},
+	     {"demand", plan.demand_ns}},
+	    second_ns);
+	add("itme_plan_hints_total", "result",
+	    {{"fetched", plan.counts.fetched}, {"dropped", plan.counts.dropped}});
+	add("itme_plan_accesses_total", "result",
+	    {{"all", plan.counts.seen}, {"stray", plan.counts.strays}});
+	builder.add("itme_plan_lost_total", own, static_cast<double>(plan.counts.lost));
+	add("itme_plan_guesses_total", "result",
+	    {{"fetched", plan.guesses.fetched},
+	     {"used", plan.guesses.used},
+	     {"wasted", plan.guesses.wasted},
+	     {"withheld", plan.guesses.withheld}});
 }
 
 } // namespace
@@ -295,6 +354,8 @@ std::vector<MetricFamily> metric_families(const Observation &now, const AgentFac
 			}
 		}
 	}
+	for (const auto &plan : agent.plans)
+		add_plan(builder, plan);
 	builder.add("itme_probe_attached", {}, now.seen ? 1 : 0);
 	builder.add("itme_restore_waiting", {}, static_cast<double>(agent.waiting));
 	builder.add("itme_agent_cpu_seconds_total", {}, agent.cpu_seconds);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lib/observer.hpp"
+#include "lib/plan_report.hpp"
 
 #include <prometheus/metric_family.h>
 
@@ -26,6 +27,7 @@ struct MetricDescription {
 struct AgentFacts {
 	double cpu_seconds = 0;
 	std::uint64_t waiting = 0; // mounts and attachments that could not be restored yet
+	std::vector<PlanReport> plans = {};
 };
 
 [[nodiscard]] std::vector<prometheus::MetricFamily> metric_families(const Observation &now,

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/conductor.hpp"
 
+#include "lib/choices.hpp"
+#include "lib/device.hpp"
+#include "lib/executor.hpp"
+#include "lib/guesses.hpp"
 #include "lib/joint.hpp"
 #include "lib/judge.hpp"
+#include "lib/meter.hpp"
 #include "lib/plan.hpp"
 #include "lib/resident_set.hpp"
+#include "lib/store_rate.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cmath>
+#include <map>
+#include <optional>
+#include <utility>
 
 namespace itme {
 
@@ -20,10 +26,12 @@ constexpr std::uint64_t active_ns = 60 * second_ns; // since its last sign of li
 constexpr std::uint64_t least_patience_ns = second_ns / 1000;
 constexpr std::uint64_t most_patience_ns = second_ns / 10;
 constexpr std::uint64_t passes_to_trust = 2;
+constexpr std::uint64_t few_accesses = 16; // before a schedule is called wrong
 // Between plans that only other measurements are the reason for: longer each time.
 constexpr std::uint64_t least_pause_ns = 2 * second_ns, most_pause_ns = 300 * second_ns;
-// So much another rate, or time of a pass, is worth another plan.
-constexpr double other_rate = 1.25, other_compute = 1.2;
+// So much another time of a pass is worth another plan; and so much less that is saved than
+// could be, by the residents among what is chosen from.
+constexpr double other_compute = 1.2, other_choice = 0.9;
 
 // Of an instance, as sysfs has it.
 struct Room {
@@ -34,7 +42,17 @@ struct Room {
 };
 
 struct StreamState {
-	std::uint32_t number = 0; // of the schedule
+	StreamState(const Conducted &what, std::uint32_t stream, std::uint64_t granules)
+	    : number(stream),
+	      choices(what.schedule, stream, what.declared, what.granule_bytes, granules)
+	{
+	}
+
+	std::uint32_t number; // of the schedule
+	Choices choices;
+	Guesses guesses;
+	std::uint64_t pass = 0;
+	std::uint64_t unknown = 0; // waits for what the schedule does not read
 	Executor executor{{}, 1};
 	Meter meter;
 	Judge judge;
@@ -48,9 +66,8 @@ struct RegionState {
 	RegionState(Conducted region, Fd file)
 	    : what(std::move(region)), fd(std::move(file)), set(what.granule_bytes, what.bytes)
 	{
-		streams.resize(what.schedule.streams.size());
-		for (std::uint32_t i = 0; i < streams.size(); i++)
-			streams[i].number = i;
+		for (std::uint32_t i = 0; i < what.schedule.streams.size(); i++)
+			streams.emplace_back(what, i, set.homes().size());
 	}
 
 	Conducted what;
@@ -68,9 +85,10 @@ struct RegionState {
 	{
 		return seen_ns != 0 && now_ns < seen_ns + active_ns;
 	}
-	[[nodiscard]] std::uint64_t bytes_of(std::uint64_t granule) const
+	[[nodiscard]] bool stays(std::uint64_t granule) const
 	{
-		return std::min(what.granule_bytes, what.bytes - granule * what.granule_bytes);
+		return !planned || granule >= set.homes().size() ||
+		       set.homes()[granule] != Home::store;
 	}
 	[[nodiscard]] bool refused() const
 	{
@@ -79,9 +97,10 @@ struct RegionState {
 	}
 };
 
-bool differs(double a, double b, double factor)
+// Experts, say, of which some stay in the store; looking up tokens is too little to matter.
+bool chooses(const StreamPlan &plan)
 {
-	return (a > 0) != (b > 0) || a > b * factor || b > a * factor;
+	return plan.has_choices && plan.demand_slots > 0;
 }
 
 } // namespace
@@ -96,6 +115,8 @@ struct Conductor::State {
 		bool outdated = false;
 		std::uint64_t update_ns = 0, pause_ns = least_pause_ns; // from when on; and then
 		bool window_in_cxl = false;
+		// Longer than a pass of any stream: hints that are so late expire.
+		std::uint64_t longest_ns = second_ns;
 	};
 	using Regions = std::vector<RegionState *>;
 
@@ -129,9 +150,12 @@ struct Conductor::State {
 	static Result<Plan> plan_for(InstanceState &instance, const Regions &planned);
 	static void adopt(const InstanceState &instance, const Plan &plan, const Regions &planned);
 	static void leave(RegionState &region);
-	static void give(RegionState &region, StreamState &stream, bool window_in_cxl,
+	static void give(const InstanceState &instance, RegionState &region, StreamState &stream,
 			 std::uint64_t now_ns);
+	static void begin_pass(RegionState &region, StreamState &stream);
+	static void drop(RegionState &region, const std::vector<std::uint32_t> &granules);
 	void look(RegionState &region, std::uint64_t now_ns);
+	[[nodiscard]] PlanReport report(const RegionState &region, const StreamState &stream) const;
 };
 
 Conductor::Conductor() : state_(std::make_unique<State>()) {}
@@ -177,6 +201,7 @@ void Conductor::see(const Event &event)
 				stream.pid = 0;
 				stream.executor.end();
 				stream.meter.cut();
+				State::drop(region, stream.guesses.end());
 			}
 		return;
 	}
@@ -186,8 +211,15 @@ void Conductor::see(const Event &event)
 	state_->live(*region, event.time_ns);
 	for (auto &stream : region->streams) {
 		stream.meter.see(event);
-		if (event.kind == Event::Kind::stall || event.kind == Event::Kind::use)
-			stream.executor.see(event);
+		stream.choices.see(event.granule);
+		if (event.kind != Event::Kind::stall && event.kind != Event::Kind::use)
+			continue;
+		const bool known = stream.executor.see(event) ||
+				   stream.choices.step_of(event.granule).has_value() ||
+				   region->stays(event.granule);
+		stream.unknown += !known && event.kind == Event::Kind::stall;
+		stream.guesses.see(event.granule, event.kind == Event::Kind::use ||
+							  event.cause == StallCause::late);
 	}
 }
 
@@ -206,7 +238,84 @@ void Conductor::reach(const Position &position)
 		stream.pid = position.pid;
 		stream.meter.reach(position);
 		stream.executor.reach(position.position, certain);
+		if (position.pass != std::exchange(stream.pass, position.pass))
+			State::begin_pass(*region, stream);
+		State::drop(*region, stream.guesses.reach(position.position));
 	}
+}
+
+// Watches are for the uses of what is resident, which nothing else tells.
+void Conductor::State::begin_pass(RegionState &region, StreamState &stream)
+{
+	std::vector<Hint> hints;
+
+	stream.guesses.begin_pass();
+	if (!chooses(stream.plan))
+		return;
+	for (const auto &range : stream.choices.begin_pass())
+		hints.push_back(watch_of(range, region.what.granule_bytes, region.what.bytes));
+	// Uses that are not seen for want of a watch are only not counted.
+	[[maybe_unused]] const auto done = itme::carry_out(region.fd, hints);
+}
+
+// ----------------------------------------------------------------------
+// Guesses
+
+Result<void> Conductor::guess(const Declaration &said)
+{
+	auto *region = state_->find(said.region);
+
+	if (region == nullptr)
+		return fail("a file that is no region here, or one without a plan");
+	const auto stream = std::ranges::find_if(region->streams, [&](const auto &one) {
+		return said.stream.empty() ||
+		       region->what.schedule.streams[one.number].name == said.stream;
+	});
+	if (stream == region->streams.end())
+		return fail("a stream that the region's schedule does not have");
+	if (stream->choices.empty())
+		return fail("a guess for a stream whose program has no choices: all is known");
+
+	const auto granule_bytes = region->what.granule_bytes;
+	std::vector<Guess> guesses;
+	for (const auto &range : said.guesses) {
+		const auto end = std::min(range.offset + range.length, region->what.bytes);
+
+		for (auto g = range.offset / granule_bytes; g * granule_bytes < end; g++) {
+			const auto step = stream->choices.step_of(g);
+
+			if (step && region->set.homes()[g] == Home::store)
+				guesses.push_back({static_cast<std::uint32_t>(g), *step});
+		}
+	}
+	const auto wanted = stream->guesses.take(guesses);
+	const auto window =
+		state_->instances[region->what.instance].window_in_cxl ? Tier::cxl : Tier::dram;
+	std::vector<Hint> hints;
+	for (const auto g : wanted)
+		hints.push_back({.hint_class = HintClass::likely,
+				 .tier = window,
+				 .offset = g * granule_bytes,
+				 .length = region->set.bytes_of(g)});
+	const auto results = itme::carry_out(region->fd, hints);
+	for (std::size_t i = 0; i < wanted.size(); i++)
+		if (!results || (*results)[i].accepted_bytes == 0)
+			stream->guesses.not_fetched(wanted[i]);
+	return {};
+}
+
+// It was fetched for somebody who has passed it by.
+void Conductor::State::drop(RegionState &region, const std::vector<std::uint32_t> &granules)
+{
+	std::vector<Hint> hints;
+
+	for (const auto granule : granules)
+		for (const auto op : {HintOp::cancel, HintOp::release})
+			hints.push_back({.op = op,
+					 .offset = granule * region.what.granule_bytes,
+					 .length = region.set.bytes_of(granule)});
+	// What somebody else holds or pins stays.
+	[[maybe_unused]] const auto done = itme::carry_out(region.fd, hints);
 }
 
 // ----------------------------------------------------------------------
@@ -220,10 +329,12 @@ Result<Plan> Conductor::State::plan_for(InstanceState &instance, const Regions &
 	for (auto *region : planned) {
 		auto &schedule = schedules.emplace_back(region->what.schedule);
 
-		for (auto &stream : region->streams)
+		for (auto &stream : region->streams) {
+			stream.choices.tell(schedule);
 			if (stream.compute_s > 0)
 				set_compute(schedule, schedule.streams[stream.number].program,
 					    static_cast<std::uint64_t>(stream.compute_s * 1e9));
+		}
 	}
 	for (std::size_t i = 0; i < planned.size(); i++)
 		parts.push_back({&schedules[i], planned[i]->what.declared});
@@ -264,9 +375,17 @@ void Conductor::State::adopt(const InstanceState &instance, const Plan &plan,
 	const auto kept = plan.window_in_cxl ? plan.cxl_granules : plan.dram_granules;
 	const auto streaming = static_cast<std::uint64_t>(std::ranges::count_if(
 		plan.streams, [](const auto &stream) { return !stream.hints.empty(); }));
-	// All that is not kept are slots, also more than the plan asks for.
+	// All that is not kept are slots, also more than the plan asks for: but what choices
+	// ask for needs some, and guesses may have half of the others.
+	std::uint64_t chosen = 0, choosing = 0;
+	for (const auto &stream : plan.streams) {
+		chosen += chooses(stream) ? stream.demand_slots : 0;
+		choosing += chooses(stream);
+	}
+	const auto spare = top - std::min(top, kept + chosen);
+	const auto guessed = choosing == 0 ? 0 : streaming == 0 ? spare : spare / 2;
 	const auto slots = std::max<std::uint64_t>(
-		1, (top - std::min(top, kept)) / std::max<std::uint64_t>(streaming, 1));
+		1, (spare - guessed) / std::max<std::uint64_t>(streaming, 1));
 
 	for (std::uint32_t i = 0; i < planned.size(); i++) {
 		auto &region = *planned[i];
@@ -290,9 +409,14 @@ void Conductor::State::adopt(const InstanceState &instance, const Plan &plan,
 				const auto granule = hint.granule - first;
 
 				order.push_back({granule, hint.step, copied});
-				stream.streamed_bytes += copied ? 0 : region.bytes_of(granule);
+				stream.streamed_bytes += copied ? 0 : region.set.bytes_of(granule);
 			}
 			stream.plan.hints.clear();
+			stream.guesses.allow(static_cast<std::uint64_t>(stream.plan.likely_bytes) /
+						     region.what.granule_bytes,
+					     static_cast<std::uint32_t>(chooses(stream.plan)
+										? guessed / choosing
+										: 0));
 			stream.executor =
 				Executor{std::move(order), static_cast<std::uint32_t>(slots),
 					 stream.executor};
@@ -315,7 +439,9 @@ void Conductor::State::leave(RegionState &region)
 	region.set.unpin(region.fd);
 	for (auto &stream : region.streams) {
 		stream.executor.end();
-		give(region, stream, false, 0); // takes its hints back
+		give({}, region, stream, 0); // takes its hints back
+		drop(region, stream.guesses.end());
+		stream.guesses.allow(0, 0);
 		stream.executor = Executor{{}, 1, stream.executor};
 		stream.streamed_bytes = 0;
 		stream.plan = {};
@@ -361,26 +487,26 @@ void Conductor::State::plan(const std::string &name, std::uint64_t now_ns)
 // ----------------------------------------------------------------------
 // Hints
 
-void Conductor::State::give(RegionState &region, StreamState &stream, bool window_in_cxl,
+void Conductor::State::give(const InstanceState &instance, RegionState &region, StreamState &stream,
 			    std::uint64_t now_ns)
 {
 	const auto due = stream.executor.take();
 	const auto pass_ns = stream.meter.pass_ns().value_or(0);
-	const Tier top = window_in_cxl ? Tier::cxl : Tier::dram;
+	const Tier top = instance.window_in_cxl ? Tier::cxl : Tier::dram;
 	std::vector<Hint> hints;
 	std::vector<std::pair<std::size_t, std::uint64_t>> fetches; // hint, ticket
 
 	for (const auto &one : due) {
 		Hint hint{.tier = top,
 			  .offset = one.granule * region.what.granule_bytes,
-			  .length = region.bytes_of(one.granule)};
+			  .length = region.set.bytes_of(one.granule)};
 
 		switch (one.op) {
 		case DueHint::Op::fetch:
 			// Of two streams the one that needs it first goes first. What is
-			// late is wanted all the same: it expires a pass after its time.
+			// late is wanted all the same, for longer than any pass takes.
 			if (pass_ns > 0)
-				hint.deadline_ns = now_ns + second_ns + pass_ns +
+				hint.deadline_ns = now_ns + instance.longest_ns +
 						   pass_ns * one.ahead / stream.executor.streamed();
 			fetches.emplace_back(hints.size(), one.ticket);
 			break;
@@ -424,8 +550,7 @@ void Conductor::carry_out(std::uint64_t now_ns)
 	for (auto &[id, region] : state_->regions)
 		for (auto &stream : region.streams)
 			if (region.planned)
-				State::give(region, stream,
-					    state_->instances[region.what.instance].window_in_cxl,
+				State::give(state_->instances[region.what.instance], region, stream,
 					    now_ns);
 }
 
@@ -442,6 +567,8 @@ void Conductor::State::look(RegionState &region, std::uint64_t now_ns)
 	if (region.active != region.lives(now_ns))
 		instance.stale = true;
 	for (auto &stream : region.streams) {
+		instance.longest_ns = std::max(instance.longest_ns,
+					       second_ns + stream.meter.pass_ns().value_or(0));
 		const bool refused = stream.judge.refuses();
 		const auto granule = region.what.granule_bytes;
 
@@ -449,11 +576,14 @@ void Conductor::State::look(RegionState &region, std::uint64_t now_ns)
 				  stream.executor.follows());
 		if (refused != stream.judge.refuses())
 			instance.stale = true;
+		if (region.planned && !region.fits && stream.choices.known() &&
+		    stream.choices.worth(region.set.homes()) < other_choice)
+			instance.outdated = true;
 		const auto compute = stream.meter.compute_ns();
 		if (!compute || stream.meter.counted() < passes_to_trust)
 			continue;
 		const auto seconds = static_cast<double>(*compute) / 1e9;
-		if (!differs(seconds, stream.compute_s, other_compute))
+		if (!differ(seconds, stream.compute_s, other_compute))
 			continue;
 		stream.compute_s = seconds;
 		instance.outdated = instance.outdated || (region.planned && !region.fits);
@@ -485,20 +615,19 @@ void Conductor::sample(std::uint64_t now_ns, const std::vector<Instance> &all, c
 			if (region.instance != found.name)
 				continue;
 			fills += region.fill_ns;
-			for (const auto &tier : region.bytes)
-				for (const auto cause : {ByteCause::demand, ByteCause::exact,
-							 ByteCause::likely, ByteCause::maybe})
-					bytes += tier[static_cast<std::size_t>(cause)];
+			for (std::size_t tier = 1; tier < region.bytes.size(); tier++)
+				bytes += region.from_store(tier);
 		}
 		instance.rate.add(now_ns, bytes, fills, room.granule_bytes);
 		if (const auto link = instance.rate.link())
-			instance.outdated = instance.outdated ||
-					    differs(link->bytes_per_s,
-						    instance.planned_with.bytes_per_s, other_rate);
+			instance.outdated =
+				instance.outdated || differ(*link, instance.planned_with);
 	}
 	std::erase_if(state_->instances, [&](const auto &entry) {
 		return std::ranges::find(all, entry.first, &Instance::name) == all.end();
 	});
+	for (auto &[name, instance] : state_->instances)
+		instance.longest_ns = second_ns;
 	for (auto &[id, region] : state_->regions)
 		state_->look(region, now_ns);
 	carry_out(now_ns);
@@ -506,86 +635,89 @@ void Conductor::sample(std::uint64_t now_ns, const std::vector<Instance> &all, c
 
 std::uint64_t Conductor::patience_ns() const
 {
-	std::uint64_t patience = most_patience_ns;
+	std::uint64_t patience = UINT64_MAX;
 
 	for (const auto &[id, region] : state_->regions)
 		for (const auto &stream : region.streams) {
 			const auto pass = stream.meter.pass_ns();
 			const auto &executor = stream.executor;
+			auto wish = most_patience_ns; // until it follows
 
-			if (!executor.follows() || executor.streamed() == 0)
+			if (executor.streamed() == 0)
 				continue;
-			// A quarter of what the slots last.
-			patience = std::min(patience, pass ? *pass / executor.streamed() *
-								      executor.slots() / 4
-							   : least_patience_ns);
+			if (executor.follows()) // a quarter of what the slots last
+				wish = pass ? *pass / executor.streamed() * executor.slots() / 4
+					    : least_patience_ns;
+			patience = std::min(patience,
+					    std::clamp(wish, least_patience_ns, most_patience_ns));
 		}
-	return std::clamp(patience, least_patience_ns, most_patience_ns);
+	return patience;
 }
 
 // ----------------------------------------------------------------------
+
+PlanReport Conductor::State::report(const RegionState &region, const StreamState &stream) const
+{
+	const auto &declared = region.what.schedule.streams[stream.number];
+	const auto instance = instances.find(region.what.instance);
+	PlanReport report;
+
+	report.instance = region.what.instance;
+	report.region = region.what.region;
+	report.stream = declared.name;
+	report.program = region.what.schedule.programs[declared.program].name;
+	report.origin = region.what.origin;
+	report.counts = stream.executor.counts();
+	report.guesses = stream.guesses.counts();
+	report.guesses_why = stream.guesses.words();
+	report.passes = stream.meter.counted();
+	report.pass_ns = stream.meter.pass_ns().value_or(0);
+	report.compute_ns = stream.meter.compute_ns().value_or(0);
+	report.demand_ns = stream.judge.demand_ns().value_or(0);
+	report.demand_measured = stream.judge.demand_measured();
+	if (instance != instances.end())
+		report.store_bytes_per_s = instance->second.planned_with.bytes_per_s;
+	if (!region.planned) {
+		report.state = region.active ? PlanState::demand : PlanState::idle;
+		report.why = region.refused()          ? stream.judge.why()
+			     : !region.failure.empty() ? region.failure
+			     : region.active           ? ""
+						       : "others run in this instance";
+		return report;
+	}
+	report.dram_bytes = region.set.dram_bytes();
+	report.cxl_bytes = region.set.cxl_bytes();
+	report.streamed_bytes = stream.streamed_bytes;
+	report.slots = stream.executor.slots();
+	report.predicted_ns = static_cast<std::uint64_t>(stream.plan.timing.pass_s * 1e9);
+	report.bound_ns = static_cast<std::uint64_t>(stream.plan.bound.seconds() * 1e9);
+	report.bound_by = stream.plan.bound.by();
+	report.state = !region.active || stream.pid == 0 ? PlanState::idle
+		       : stream.executor.follows()       ? PlanState::follows
+		       : stream.executor.streamed() > 0  ? PlanState::seeking
+		       : chooses(stream.plan)            ? PlanState::chooses
+							 : PlanState::fits;
+	report.unknown = stream.unknown;
+	const auto &counts = report.counts;
+	if (report.state == PlanState::seeking && counts.seen >= few_accesses &&
+	    (counts.lost > 0 || 2 * counts.strays > counts.seen))
+		report.why = "the run does not go as its schedule says: " +
+			     std::to_string(counts.strays) + " of " + std::to_string(counts.seen) +
+			     " accesses were elsewhere";
+	else if (region.active && stream.unknown >= few_accesses &&
+		 4 * stream.unknown > counts.seen)
+		report.why = "the run waits for what its schedule does not read, " +
+			     std::to_string(stream.unknown) + " times so far";
+	return report;
+}
 
 std::vector<PlanReport> Conductor::reports() const
 {
 	std::vector<PlanReport> reports;
 
-	for (const auto &[id, region] : state_->regions) {
-		const auto instance = state_->instances.find(region.what.instance);
-
-		for (const auto &stream : region.streams) {
-			const auto &declared = region.what.schedule.streams[stream.number];
-			PlanReport report;
-
-			report.instance = region.what.instance;
-			report.region = region.what.region;
-			report.stream = declared.name;
-			report.program = region.what.schedule.programs[declared.program].name;
-			report.origin = region.what.origin;
-			report.counts = stream.executor.counts();
-			report.passes = stream.meter.counted();
-			report.pass_ns = stream.meter.pass_ns().value_or(0);
-			report.compute_ns = stream.meter.compute_ns().value_or(0);
-			report.demand_ns = stream.judge.demand_ns().value_or(0);
-			report.demand_measured = stream.judge.demand_measured();
-			if (instance != state_->instances.end())
-				report.store_bytes_per_s =
-					instance->second.planned_with.bytes_per_s;
-			if (!region.planned) {
-				report.state = region.active ? PlanState::demand : PlanState::idle;
-				report.why = region.refused()          ? stream.judge.why()
-					     : !region.failure.empty() ? region.failure
-					     : region.active           ? ""
-							     : "others run in this instance";
-				reports.push_back(std::move(report));
-				continue;
-			}
-			for (std::uint64_t g = 0; g < region.set.homes().size(); g++) {
-				const auto home = region.set.homes()[g];
-
-				if (home == Home::dram)
-					report.dram_bytes += region.bytes_of(g);
-				else if (home != Home::store)
-					report.cxl_bytes += region.bytes_of(g);
-			}
-			report.streamed_bytes = stream.streamed_bytes;
-			report.slots = stream.executor.slots();
-			report.predicted_ns =
-				static_cast<std::uint64_t>(stream.plan.timing.pass_s * 1e9);
-			report.bound_ns =
-				static_cast<std::uint64_t>(stream.plan.bound.seconds() * 1e9);
-			report.bound_by = stream.plan.bound.by();
-			report.state = !region.active || stream.pid == 0 ? PlanState::idle
-				       : stream.executor.streamed() == 0 ? PlanState::fits
-				       : stream.executor.follows()       ? PlanState::follows
-									 : PlanState::seeking;
-			if (report.state == PlanState::seeking && report.counts.lost > 0)
-				report.why = "the run does not go as its schedule says: " +
-					     std::to_string(report.counts.strays) + " of " +
-					     std::to_string(report.counts.seen) +
-					     " accesses were elsewhere";
-			reports.push_back(std::move(report));
-		}
-	}
+	for (const auto &[id, region] : state_->regions)
+		for (const auto &stream : region.streams)
+			reports.push_back(state_->report(region, stream));
 	return reports;
 }
 

@@ -7,19 +7,17 @@
 // that are held here, and another conductor begins with what it finds resident.
 #pragma once
 
-#include "lib/device.hpp"
-#include "lib/executor.hpp"
+#include "lib/declaration.hpp"
+#include "lib/error.hpp"
+#include "lib/file.hpp"
 #include "lib/instances.hpp"
-#include "lib/meter.hpp"
 #include "lib/plan_report.hpp"
 #include "lib/position.hpp"
 #include "lib/schedule.hpp"
-#include "lib/store_rate.hpp"
+#include "lib/snapshot.hpp"
 
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +31,7 @@ struct Conducted {
 	std::uint64_t granule_bytes = 0, bytes = 0;
 	Schedule schedule;
 	std::uint32_t declared = 0; // the region's number in it
-	std::string origin;         // of the schedule, in words: "the model's header"
+	std::string origin;         // of the schedule: "declared", or "learned (97 % sure, ...)"
 };
 
 class Conductor {
@@ -50,6 +48,8 @@ public:
 	// In the order in which they happened: an event, and the position that it told.
 	void see(const Event &event);
 	void reach(const Position &position);
+	// A runtime guesses what it will read. Fails where no stream of such choices is known.
+	Result<void> guess(const Declaration &said);
 	// Gives the hints that are due; plans anew where something has changed.
 	void carry_out(std::uint64_t now_ns);
 	// Every few seconds: budgets, rates, pins that are still missing, and whether the
@@ -57,7 +57,8 @@ public:
 	void sample(std::uint64_t now_ns, const std::vector<Instance> &instances,
 		    const Snapshot *seen);
 
-	// So long events may wait before they are handed over and carried out.
+	// So long events may wait before they are handed over and carried out; UINT64_MAX
+	// where nothing is streamed.
 	[[nodiscard]] std::uint64_t patience_ns() const;
 	[[nodiscard]] std::vector<PlanReport> reports() const;
 

@@ -14,6 +14,29 @@ namespace itme {
 
 namespace {
 
+bool good_range(std::uint64_t offset, std::uint64_t length)
+{
+	return length > 0 && offset <= INT64_MAX && length <= INT64_MAX - offset;
+}
+
+// Nothing where they are not as they should be.
+std::vector<ByteRange> parse_ranges(std::span<const std::byte> bytes)
+{
+	std::vector<ByteRange> ranges;
+	itme_event_range range{};
+
+	if (bytes.size() % sizeof(range) != 0 ||
+	    bytes.size() / sizeof(range) > ITME_EVENT_RANGES_MAX)
+		return {};
+	for (; !bytes.empty(); bytes = bytes.subspan(sizeof(range))) {
+		std::memcpy(&range, bytes.data(), sizeof(range));
+		if (!good_range(range.offset, range.length))
+			return {};
+		ranges.push_back({range.offset, range.length});
+	}
+	return ranges;
+}
+
 bool good_name(std::span<const char> stream)
 {
 	const auto end = std::ranges::find(stream, '\0');
@@ -33,21 +56,23 @@ Result<Declaration> parse_declaration(std::span<const std::byte> datagram)
 	std::memcpy(&event, datagram.data(), sizeof(event));
 	if (event.version != ITME_EVENT_VERSION || event.size != datagram.size())
 		return fail("it is of another version of libitme");
-	if (std::ranges::any_of(datagram.subspan(sizeof(event)),
-				[](std::byte byte) { return byte != std::byte{0}; }))
-		return fail("it is of a newer libitme, and says what is not known here");
+	const auto tail = datagram.subspan(sizeof(event));
 	const bool position = event.kind == ITME_EVENT_STEP || event.kind == ITME_EVENT_AT;
-	if (!position && event.kind != ITME_EVENT_DONE)
+	const bool guess = event.kind == ITME_EVENT_GUESS;
+	if (!position && !guess && event.kind != ITME_EVENT_DONE)
 		return fail("it is of a kind that is not known here");
-	if (event.fd < 0 || event.reserved != 0 || !good_name(event.stream))
-		return fail("it is not well-formed");
-	if (position &&
-	    (event.pass == 0 || event.offset != 0 || event.length != 0 || event.next_use != 0 ||
-	     (event.kind == ITME_EVENT_STEP && event.position != 0)))
-		return fail("it is not well-formed");
-	if (!position && (event.pass != 0 || event.position != 0 || event.stream[0] != '\0' ||
-			  event.length == 0 || event.offset > INT64_MAX ||
-			  event.length > INT64_MAX - event.offset))
+	if (!guess &&
+	    std::ranges::any_of(tail, [](std::byte byte) { return byte != std::byte{0}; }))
+		return fail("it is of a newer libitme, and says what is not known here");
+	const auto ranges = guess ? parse_ranges(tail) : std::vector<ByteRange>{};
+	const bool has_range = event.offset != 0 || event.length != 0 || event.next_use != 0;
+	const bool has_place = event.pass != 0 || event.position != 0;
+	if (event.fd < 0 || event.reserved != 0 || !good_name(event.stream) ||
+	    (position && (event.pass == 0 || has_range)) ||
+	    (event.kind == ITME_EVENT_STEP && event.position != 0) ||
+	    (guess && (has_place || has_range || ranges.empty())) ||
+	    (event.kind == ITME_EVENT_DONE &&
+	     (has_place || event.stream[0] != '\0' || !good_range(event.offset, event.length))))
 		return fail("it is not well-formed");
 
 	Declaration said;
@@ -59,6 +84,7 @@ Result<Declaration> parse_declaration(std::span<const std::byte> datagram)
 	said.offset = event.offset;
 	said.length = event.length;
 	said.next_use = event.next_use;
+	said.guesses = ranges;
 	said.time_ns = event.time_ns;
 	return said;
 }

@@ -10,23 +10,31 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace itme {
 
+struct ByteRange {
+	std::uint64_t offset = 0, length = 0;
+
+	bool operator==(const ByteRange &) const = default;
+};
+
 struct Declaration {
-	enum class Kind : std::uint8_t { step = 1, at = 2, done = 3 };
+	enum class Kind : std::uint8_t { step = 1, at = 2, done = 3, guess = 4 };
 	static constexpr std::uint32_t never = UINT32_MAX;
 
 	Kind kind = Kind::at;
 	RegionId region;       // of a datagram not yet known: see region_of()
 	std::uint32_t pid = 0; // the same
 	int fd = -1;           // of the region, in that process
-	std::string stream;    // of step and at; "": the region's first
+	std::string stream;    // of step, at and guess; "": the region's first
 	std::uint64_t pass = 0;
 	std::uint32_t position = 0; // of at
 	std::uint64_t offset = 0, length = 0;
-	std::uint32_t next_use = 0; // of done: in so many passes; 0: not known; never
-	std::uint64_t time_ns = 0;  // CLOCK_MONOTONIC
+	std::uint32_t next_use = 0;     // of done: in so many passes; 0: not known; never
+	std::vector<ByteRange> guesses; // of guess, the likeliest first
+	std::uint64_t time_ns = 0;      // CLOCK_MONOTONIC
 };
 
 // Of bytes that anybody may have sent. Why they are refused has nothing of theirs in it.

@@ -239,6 +239,15 @@ Sys<std::uint64_t> attach(const Fd &root, const Fd &store, const Attach &request
 	return argument.region_bytes;
 }
 
+Hint watch_of(const GranuleRange &range, std::uint64_t granule_bytes, std::uint64_t region_bytes)
+{
+	const auto offset = range.first * granule_bytes;
+
+	return {.op = HintOp::watch,
+		.offset = offset,
+		.length = std::min(range.count * granule_bytes, region_bytes - offset)};
+}
+
 Sys<HintResult> carry_out(const Fd &region, const Hint &hint)
 {
 	const auto results = carry_out(region, std::span{&hint, 1});

@@ -4,6 +4,7 @@
 
 #include "lib/fd.hpp"
 #include "lib/file.hpp"
+#include "lib/granule_range.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -61,6 +62,10 @@ struct Hint {
 	std::uint64_t cookie = 0;      // of a prefetch, a pin or a cancel; 0: none
 	bool force = false;            // of a release: what pins keep too
 };
+
+// A watch of these granules. The module refuses what lies behind the region's end.
+[[nodiscard]] Hint watch_of(const GranuleRange &range, std::uint64_t granule_bytes,
+			    std::uint64_t region_bytes);
 
 struct HintResult {
 	std::uint64_t accepted_bytes = 0, resident_bytes = 0;

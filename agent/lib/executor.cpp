@@ -3,7 +3,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <numeric>
+#include <iterator>
+#include <utility>
 
 namespace itme {
 
@@ -13,14 +14,20 @@ constexpr std::uint32_t sure = 3;       // accesses in order: it is there
 constexpr int too_many_strays = 12;     // of the last 32 accesses
 constexpr std::uint32_t two_in_use = 4; // slots, from which on two may be in use at once
 
+Round round_of(const std::vector<Streamed> &order)
+{
+	std::vector<std::uint32_t> granules;
+
+	for (const auto &visit : order)
+		granules.push_back(visit.granule);
+	return {granules, granules.empty() ? 0 : std::ranges::max(granules) + 1};
+}
+
 } // namespace
 
 Executor::Executor(std::vector<Streamed> order, std::uint32_t slots)
-    : order_(std::move(order)), by_granule_(order_.size()), slots_(std::max(slots, 1U))
+    : order_(std::move(order)), round_(round_of(order_)), slots_(std::max(slots, 1U))
 {
-	std::iota(by_granule_.begin(), by_granule_.end(), 0U);
-	std::ranges::stable_sort(by_granule_, {},
-				 [&](std::uint32_t i) { return order_[i].granule; });
 }
 
 Executor::Executor(std::vector<Streamed> order, std::uint32_t slots, const Executor &before)
@@ -50,7 +57,7 @@ std::uint64_t Executor::ahead() const
 	return std::min<std::uint64_t>(std::max<std::uint64_t>(slots_ - in_use, 1), order_.size());
 }
 
-void Executor::lose()
+void Executor::end()
 {
 	for (const auto &out : out_)
 		if (!out.used)
@@ -59,11 +66,6 @@ void Executor::lose()
 	follows_ = false;
 	streak_ = 0;
 	history_ = 0;
-}
-
-void Executor::end()
-{
-	lose();
 }
 
 // Threads that lag behind still use what is just behind the cursor.
@@ -89,38 +91,33 @@ void Executor::note(bool hit)
 	history_ = history_ << 1 | (hit ? 0 : 1);
 	if (follows_ && std::popcount(history_) >= too_many_strays) {
 		counts_.lost++;
-		lose();
+		end();
 	}
 }
 
-void Executor::see(const Event &event)
+bool Executor::see(const Event &event)
 {
 	if (order_.empty())
-		return;
+		return false;
 	const auto granule = static_cast<std::uint32_t>(event.granule);
-	const auto [begin, end] = std::ranges::equal_range(
-		by_granule_, granule, {}, [&](std::uint32_t i) { return order_[i].granule; });
-	if (begin == end) {
-		counts_.unknown += event.kind == Event::Kind::stall;
-		return;
-	}
-	counts_.seen++;
-
 	const std::uint64_t count = order_.size();
 	const std::uint64_t reference = follows_ ? cursor_ : guess_;
-	std::uint64_t forward = count, back = count;
+	const auto place = round_.nearest(granule, static_cast<std::uint32_t>(reference % count));
 
-	for (const auto index : std::ranges::subrange(begin, end)) {
-		const auto distance = (index + count - reference % count) % count;
-
-		forward = std::min(forward, distance);
-		back = std::min(back, count - distance);
-	}
+	if (!place)
+		return false;
+	counts_.seen++;
 	for (auto &out : out_)
 		out.used = out.used || at(out.visit).granule == granule;
+
+	const auto ahead = place->ahead;
+	const auto forward =
+		static_cast<std::uint64_t>(ahead >= 0 ? ahead : ahead + std::ssize(order_));
 	const std::uint64_t near = std::min<std::uint64_t>(slots_ + 2, (count + 1) / 2);
 
-	if (forward <= near && (forward <= back || back > slots_)) {
+	if (ahead < 0 && -ahead <= std::int64_t{slots_}) {
+		note(true); // a thread that lags behind
+	} else if (forward <= near) {
 		guess_ = reference + forward + 1;
 		streak_++;
 		note(true);
@@ -130,15 +127,10 @@ void Executor::see(const Event &event)
 			follows_ = true;
 			cursor_ = next_ = guess_;
 		}
-	} else if (back <= slots_) {
-		note(true); // a thread that lags behind
 	} else {
 		// Elsewhere. If it goes on from there, that is where it is.
-		const auto elsewhere = (reference - reference % count) +
-				       (reference % count + forward) % count +
-				       (reference % count + forward >= count ? count : 0);
-		const bool goes_on =
-			!follows_ || (elsewhere >= guess_ && elsewhere - guess_ <= near);
+		const auto elsewhere = reference + forward;
+		const bool goes_on = elsewhere >= guess_ && elsewhere - guess_ <= near;
 
 		streak_ = follows_ && goes_on ? streak_ + 1 : 0;
 		guess_ = elsewhere + 1;
@@ -146,6 +138,7 @@ void Executor::see(const Event &event)
 		if (follows_ && streak_ >= sure)
 			move_to(guess_);
 	}
+	return true;
 }
 
 void Executor::reach(std::uint32_t step, bool certain)

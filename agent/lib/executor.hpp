@@ -8,6 +8,7 @@
 // is touched, and positions of the run tell where the cursor must be at least.
 #pragma once
 
+#include "lib/order.hpp"
 #include "lib/position.hpp"
 
 #include <cstdint>
@@ -38,7 +39,6 @@ struct DueHint {
 struct ExecutorCounts {
 	std::uint64_t seen = 0;                 // accesses to what is streamed
 	std::uint64_t strays = 0;               // of these, where the order does not have them
-	std::uint64_t unknown = 0;              // waits for granules that are not streamed
 	std::uint64_t lost = 0;                 // times that the run was not where the order says
 	std::uint64_t fetched = 0, dropped = 0; // hints
 };
@@ -51,12 +51,13 @@ public:
 	// and from where that one is. What that one has fetched is not dropped.
 	Executor(std::vector<Streamed> order, std::uint32_t slots, const Executor &before);
 
-	// An access to a granule of the region: waited for, or the first use.
-	void see(const Event &event);
+	// An access to a granule of the region: waited for, or the first use. False where the
+	// order does not have it.
+	bool see(const Event &event);
 	// The run has come to this step. Certain where the runtime itself says so; else it
 	// is what a watched granule tells.
 	void reach(std::uint32_t step, bool certain);
-	// Whoever was followed has gone.
+	// Whoever was followed has gone: what was fetched for it is dropped.
 	void end();
 
 	// What is to be done now; each is named once.
@@ -84,10 +85,9 @@ private:
 	[[nodiscard]] std::uint64_t first_of(std::uint32_t step) const;
 	void move_to(std::uint64_t cursor);
 	void note(bool hit);
-	void lose();
 
 	std::vector<Streamed> order_;
-	std::vector<std::uint32_t> by_granule_; // indexes into order_
+	Round round_; // of the same granules
 	std::uint32_t slots_;
 	std::uint64_t cursor_ = 0; // visits that are over or begun, over all passes
 	std::uint64_t next_ = 0;   // visit that is hinted next

@@ -13,7 +13,10 @@
 
 namespace itme {
 
-Sys<std::string> read_file(const Path &file)
+namespace {
+
+// Until its end, or until there is a line.
+Sys<std::string> read_some(const Path &file, bool line)
 {
 	const Fd fd{open(file.c_str(), O_RDONLY | O_CLOEXEC)};
 	if (!fd)
@@ -30,12 +33,21 @@ Sys<std::string> read_file(const Path &file)
 		if (n == 0)
 			return text;
 		text.append(buffer.data(), static_cast<std::size_t>(n));
+		if (line && text.find('\n') != text.npos)
+			return text;
 	}
+}
+
+} // namespace
+
+Sys<std::string> read_file(const Path &file)
+{
+	return read_some(file, false);
 }
 
 Sys<std::string> read_line(const Path &file)
 {
-	auto text = read_file(file);
+	auto text = read_some(file, true);
 	if (text)
 		text->resize(std::min(text->find('\n'), text->size()));
 	return text;

@@ -16,21 +16,6 @@ constexpr std::size_t cxl = 1, dram = 2; // as enum Tier
 // Below this share waiting is no reason to look at memory.
 constexpr double little = 0.05;
 
-std::uint64_t bytes_of(const RegionCounts &region, std::size_t tier, ByteCause cause)
-{
-	return region.bytes[tier][static_cast<std::size_t>(cause)];
-}
-
-std::uint64_t from_store(const RegionCounts &region, std::size_t tier)
-{
-	std::uint64_t sum = 0;
-
-	for (const auto cause :
-	     {ByteCause::demand, ByteCause::exact, ByteCause::likely, ByteCause::maybe})
-		sum += bytes_of(region, tier, cause);
-	return sum;
-}
-
 const Attributes *attributes_in(const Observation &observation, const std::string &name)
 {
 	const auto found = std::ranges::find(observation.instances, name, &Instance::name);
@@ -76,8 +61,8 @@ Json links_json(const Instance &instance, const Attributes *before, const Snapsh
 		for (const auto &region : change->regions) {
 			if (region.instance != instance.name)
 				continue;
-			to_dram += from_store(region, dram);
-			to_cxl += from_store(region, cxl);
+			to_dram += region.from_store(dram);
+			to_cxl += region.from_store(cxl);
 		}
 		links.push_back(link("store", "dram", to_dram));
 		links.push_back(link("store", "cxl", to_cxl));
@@ -189,22 +174,12 @@ double passes_until(const Place &place)
 	return static_cast<double>(place.at.pass) + part;
 }
 
-Json place_json(const Place &place, const Place *before, const Observation &now,
-		const Snapshot &change, double wall_ns)
+Json position_json(const Position &at, const Observation &now)
 {
-	const auto &at = place.at;
-	Json json{{"instance", ""},
-		  {"region", ""},
-		  {"stream", at.stream},
-		  {"program", at.program},
-		  {"order", place.order},
-		  {"pass", at.pass},
-		  {"position", at.position},
-		  {"positions", place.steps},
-		  {"step", at.name},
-		  {"pid", at.pid},
-		  {"known_by", source_name(at.source)},
-		  {"age_ns", now.time_ns >= at.time_ns ? now.time_ns - at.time_ns : 0}};
+	Json json{{"instance", ""},        {"region", ""},    {"stream", at.stream},
+		  {"program", at.program}, {"pass", at.pass}, {"position", at.position},
+		  {"step", at.name},       {"pid", at.pid},   {"known_by", source_name(at.source)},
+		  {"time_ns", at.time_ns}};
 
 	if (now.seen) {
 		const auto region =
@@ -215,6 +190,18 @@ Json place_json(const Place &place, const Place *before, const Observation &now,
 			json["region"] = region->name;
 		}
 	}
+	return json;
+}
+
+Json place_json(const Place &place, const Place *before, const Observation &now,
+		const Snapshot &change, double wall_ns)
+{
+	const auto &at = place.at;
+	auto json = position_json(at, now);
+
+	json["order"] = place.order;
+	json["positions"] = place.steps;
+	json["age_ns"] = now.time_ns >= at.time_ns ? now.time_ns - at.time_ns : 0;
 	json["pass_ns"] = nullptr;
 	if (before && at.time_ns > before->at.time_ns) {
 		const double passes = passes_until(place) - passes_until(*before);
@@ -259,7 +246,7 @@ std::string verdict(const Shares &shares)
 	return text;
 }
 
-Json flow_json(const Observation &before, const Observation &now)
+Json flow_json(const Observation &before, const Observation &now, const Trail &trail)
 {
 	const double wall_ns = now.time_ns > before.time_ns
 				       ? static_cast<double>(now.time_ns - before.time_ns)
@@ -291,6 +278,9 @@ Json flow_json(const Observation &before, const Observation &now)
 					process_json(process, *change, wall_ns));
 		}
 	}
+	json["trail"] = Json::array();
+	for (const auto &position : trail.between(before.trail_end, now.trail_end))
+		json["trail"].push_back(position_json(position, now));
 	json["seen"] = change.has_value();
 	json["missing"] = now.missing;
 	return json;

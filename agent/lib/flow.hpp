@@ -10,7 +10,8 @@
 
 namespace itme {
 
-[[nodiscard]] Json flow_json(const Observation &before, const Observation &now);
+[[nodiscard]] Json flow_json(const Observation &before, const Observation &now,
+			     const Trail &trail = {});
 
 // What one process, region or everything waited for, as shares of a wall time.
 struct Shares {

@@ -269,12 +269,8 @@ std::vector<GranuleRange> Learner::wanted_watches(std::uint64_t now_ns)
 		unwatched_.pop_front();
 	}
 	std::ranges::sort(granules);
-	for (const auto granule : granules) {
-		if (!ranges.empty() && ranges.back().first + ranges.back().count >= granule)
-			ranges.back().count = granule + 1 - ranges.back().first;
-		else
-			ranges.push_back({granule, 1});
-	}
+	for (const auto granule : granules)
+		append(ranges, granule);
 	return ranges;
 }
 

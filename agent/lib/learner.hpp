@@ -8,6 +8,7 @@
 // Where that fails it learns anew; where no two passes are alike it gives up.
 #pragma once
 
+#include "lib/granule_range.hpp"
 #include "lib/order.hpp"
 #include "lib/position.hpp"
 #include "lib/schedule.hpp"
@@ -19,13 +20,6 @@
 #include <vector>
 
 namespace itme {
-
-// Granules in a row.
-struct GranuleRange {
-	std::uint64_t first = 0, count = 0;
-
-	bool operator==(const GranuleRange &) const = default;
-};
 
 class Learner {
 public:

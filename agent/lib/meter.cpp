@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/meter.hpp"
 
+#include "lib/median.hpp"
+
 #include <algorithm>
 #include <vector>
 
@@ -16,9 +18,7 @@ std::optional<std::uint64_t> median_of(const std::deque<MeasuredPass> &passes, a
 		values.push_back(value(pass));
 	if (values.empty())
 		return std::nullopt;
-	const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-	std::ranges::nth_element(values, middle);
-	return *middle;
+	return median(values);
 }
 
 } // namespace

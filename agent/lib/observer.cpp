@@ -17,6 +17,7 @@ constexpr std::uint64_t second_ns = 1'000'000'000;
 constexpr std::uint64_t attach_again_ns = 60 * second_ns;
 constexpr std::chrono::seconds heat_interval{10};
 constexpr std::size_t heat_intervals = 60;
+constexpr std::ptrdiff_t most_positions = 1024; // that are kept
 
 std::optional<Result<Schedule>> schedule_of_model(const Path &store)
 {
@@ -28,6 +29,24 @@ std::optional<Result<Schedule>> schedule_of_model(const Path &store)
 }
 
 } // namespace
+
+void Trail::add(const Position &position)
+{
+	// So that little is moved, twice as many are kept at times.
+	if (positions_.size() >= 2 * most_positions)
+		positions_.erase(positions_.begin(), positions_.begin() + most_positions);
+	positions_.push_back(position);
+	end_++;
+}
+
+std::span<const Position> Trail::between(std::uint64_t from, std::uint64_t to) const
+{
+	const auto first = end_ - positions_.size();
+
+	to = std::clamp(to, first, end_);
+	from = std::clamp(from, first, to);
+	return std::span{positions_}.subspan(from - first, to - from);
+}
 
 Observer::Observer(ObserverOptions options)
     : options_(std::move(options)), heat_(heat_interval, heat_intervals)
@@ -56,11 +75,10 @@ void Observer::read_mounts_of()
 void Observer::attach(bool wanted, std::uint64_t now_ns)
 {
 	if (!wanted || !options_.probe) {
+		for (const auto &[id, followed] : followed_)
+			forget(id);
 		tracker_.reset();
 		probe_.reset();
-		if (options_.conductor != nullptr)
-			for (const auto &[id, followed] : followed_)
-				options_.conductor->let_go(id);
 		followed_.clear();
 		tried_.clear();
 		unfollowed_.clear();
@@ -125,28 +143,47 @@ bool Observer::follow(const Instance &instance, const Region &region, const Path
 		if (auto landmarks = Landmarks::make(*schedule, i, declared, granule))
 			followed.landmarks.push_back(std::move(*landmarks));
 	followed_.insert_or_assign(*id, std::move(followed));
-	if (options_.conductor != nullptr) {
-		auto taken = options_.conductor->take_up({.id = *id,
-							  .instance = instance.name,
-							  .region = region.name,
-							  .file = mount / region.name,
-							  .granule_bytes = granule,
-							  .bytes = bytes,
-							  .schedule = *schedule,
-							  .declared = declared,
-							  .origin = "declared"});
-		if (!taken)
-			unfollowed_[key] = "its plan is not carried out: " + taken.error().text;
-	}
+	auto conducted = conduct({.id = *id,
+				  .instance = instance.name,
+				  .region = region.name,
+				  .file = mount / region.name,
+				  .granule_bytes = granule,
+				  .bytes = bytes,
+				  .schedule = *schedule,
+				  .declared = declared,
+				  .origin = "declared"});
+	if (!conducted)
+		unfollowed_[key] = conducted.error().text;
 	return true;
+}
+
+// Its plan is carried out from now on, where somebody does that.
+Result<void> Observer::conduct(Conducted region)
+{
+	if (options_.conductor == nullptr)
+		return {};
+	if (auto taken = options_.conductor->take_up(std::move(region)); !taken)
+		return fail("its plan is not carried out: " + taken.error().text);
+	return {};
+}
+
+void Observer::leave(RegionId id)
+{
+	if (options_.conductor != nullptr)
+		options_.conductor->let_go(id);
+}
+
+void Observer::forget(RegionId id)
+{
+	if (tracker_)
+		tracker_->forget(id);
+	leave(id);
 }
 
 // What is no model may have an order all the same.
 Result<void> Observer::learn(const Instance &instance, const Region &region, const Path &mount,
 			     const std::string &why)
 {
-	if (!tracker_)
-		return {};
 	const auto id = tracker_->learn(mount / region.name);
 	if (!id)
 		return fail(why + "; nor can its order be learned: " + id.error().text);
@@ -174,8 +211,8 @@ void Observer::follow_learned()
 			followed.learned = version;
 			followed.landmarks.clear();
 			unfollowed_.erase(key);
-			if (version == 0 && options_.conductor != nullptr)
-				options_.conductor->let_go(id);
+			if (version == 0)
+				leave(id);
 			else if (const auto done = take_up(id, followed, *order); !done)
 				unfollowed_[key] = done.error().text;
 		}
@@ -195,18 +232,15 @@ Result<void> Observer::take_up(RegionId id, Followed &followed, const LearnedOrd
 	if (!landmarks)
 		return std::unexpected(landmarks.error());
 	followed.landmarks.push_back(std::move(*landmarks));
-	if (options_.conductor == nullptr)
-		return {};
-	const auto taken = options_.conductor->take_up({.id = id,
-							.instance = followed.instance,
-							.region = followed.region,
-							.file = followed.mount / followed.region,
-							.granule_bytes = followed.granule_bytes,
-							.bytes = order.schedule->regions[0].bytes,
-							.schedule = *order.schedule,
-							.declared = 0,
-							.origin = order.words});
-	return taken ? Result<void>{} : fail("its plan is not carried out: " + taken.error().text);
+	return conduct({.id = id,
+			.instance = followed.instance,
+			.region = followed.region,
+			.file = followed.mount / followed.region,
+			.granule_bytes = followed.granule_bytes,
+			.bytes = order.schedule->regions[0].bytes,
+			.schedule = *order.schedule,
+			.declared = 0,
+			.origin = order.words});
 }
 
 std::optional<LearnedOrder> Observer::learned(RegionId region) const
@@ -235,10 +269,8 @@ void Observer::follow_new(const std::vector<Instance> &instances)
 	std::erase_if(followed_, [&](const auto &entry) {
 		if (there.contains(entry.second.instance + "/" + entry.second.region))
 			return false;
-		tracker_->forget(entry.first);
+		forget(entry.first);
 		heat_.forget(entry.first);
-		if (options_.conductor != nullptr)
-			options_.conductor->let_go(entry.first);
 		return true;
 	});
 }
@@ -303,6 +335,7 @@ Observation Observer::sample(std::uint64_t now_ns)
 	for (const auto &[key, why] : unfollowed_)
 		now.missing.push_back("no position in " + key + ": " + why);
 	now.places = places();
+	now.trail_end = trail_.end();
 	return now;
 }
 
@@ -310,13 +343,17 @@ Result<void> Observer::hear(const Declaration &said)
 {
 	if (!probe_ || !tracker_)
 		return fail("positions are not followed here");
-	auto done = tracker_->hear(said, [this](const Position &position) {
-		if (options_.conductor != nullptr)
-			options_.conductor->reach(position);
-	});
+	auto done = tracker_->hear(said, [this](const Position &position) { publish(position); });
 	if (done)
 		probe_->notice(said.pid); // its end is of interest
 	return done;
+}
+
+void Observer::publish(const Position &position)
+{
+	trail_.add(position);
+	if (options_.conductor != nullptr)
+		options_.conductor->reach(position);
 }
 
 int Observer::event_fd() const
@@ -331,19 +368,21 @@ void Observer::drain()
 	// What cannot be read now is told by the count of dropped events.
 	[[maybe_unused]] const auto taken =
 		probe_->events(std::chrono::milliseconds{0}, [this](const Event &event) {
-			auto *conductor = options_.conductor;
-
-			if (conductor != nullptr)
-				conductor->see(event);
+			if (options_.conductor != nullptr)
+				options_.conductor->see(event);
 			if (tracker_)
-				tracker_->see(event, [conductor](const Position &position) {
-					if (conductor != nullptr)
-						conductor->reach(position);
+				tracker_->see(event, [this](const Position &position) {
+					publish(position);
 				});
 		});
 	if (tracker_)
 		tracker_->keep_up(monotonic_ns());
 	follow_learned();
+}
+
+std::uint64_t Observer::patience_ns() const
+{
+	return tracker_ ? tracker_->patience_ns() : second_ns;
 }
 
 Result<std::vector<LayerStalls>> Observer::layers()
@@ -398,10 +437,7 @@ void Observer::let_go(const Path &mount)
 	std::erase_if(followed_, [&](const auto &entry) {
 		if (entry.second.mount != mount)
 			return false;
-		if (tracker_)
-			tracker_->forget(entry.first);
-		if (options_.conductor != nullptr)
-			options_.conductor->let_go(entry.first);
+		forget(entry.first);
 		tried_.erase(entry.second.instance + "/" + entry.second.region);
 		return true;
 	});

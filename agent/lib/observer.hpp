@@ -18,6 +18,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,12 +31,26 @@ struct Place {
 	std::string order = "declared"; // or "learned (97 % sure, 3 passes)"
 };
 
+// The newest positions of all runs, in the order in which they became known.
+class Trail {
+public:
+	void add(const Position &position);
+	[[nodiscard]] std::uint64_t end() const { return end_; } // so many there have been
+	// Those with numbers from `from`, counted from 0, and below `to` that are still here.
+	[[nodiscard]] std::span<const Position> between(std::uint64_t from, std::uint64_t to) const;
+
+private:
+	std::vector<Position> positions_; // the last one has the number end_ - 1
+	std::uint64_t end_ = 0;
+};
+
 // Everything at one moment.
 struct Observation {
 	std::uint64_t time_ns = 0; // CLOCK_MONOTONIC
 	std::vector<Instance> instances;
 	std::optional<Snapshot> seen; // by BPF
 	std::vector<Place> places;
+	std::uint64_t trail_end = 0;      // positions that were known by then
 	std::vector<std::string> missing; // whole sentences: what is not seen, and why
 };
 
@@ -73,11 +88,15 @@ public:
 	// To be polled, where there is one; and what to call then.
 	[[nodiscard]] int event_fd() const;
 	void drain();
+	// So long it may wait for others, from 0.1 to 1 s, so that positions are seen.
+	[[nodiscard]] std::uint64_t patience_ns() const;
 
 	// Stalls by position since the programs were attached.
 	[[nodiscard]] Result<std::vector<LayerStalls>> layers();
 	void add_heat(std::uint64_t now_ns);
 	[[nodiscard]] std::vector<std::pair<RegionCounts, HeatMap>> heat();
+
+	[[nodiscard]] const Trail &trail() const { return trail_; }
 
 	// Closes what is held of the mount, and holds nothing of it until take_up().
 	void let_go(const Path &mount);
@@ -103,15 +122,20 @@ private:
 	bool follow(const Instance &instance, const Region &region, const Path &mount);
 	[[nodiscard]] Result<void> learn(const Instance &instance, const Region &region,
 					 const Path &mount, const std::string &why);
+	[[nodiscard]] Result<void> conduct(Conducted region);
+	void leave(RegionId id);  // its plan
+	void forget(RegionId id); // all of it
 	void follow_learned();
 	[[nodiscard]] Result<void> take_up(RegionId id, Followed &followed,
 					   const LearnedOrder &order);
 	void read_mounts_of();
+	void publish(const Position &position);
 	[[nodiscard]] std::vector<Place> places() const;
 
 	ObserverOptions options_;
 	std::optional<Probe> probe_;
 	std::optional<Tracker> tracker_;
+	Trail trail_;
 	HeatHistory heat_;
 	std::string probe_failure_;
 	std::uint64_t next_attach_ns_ = 0;

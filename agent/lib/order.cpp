@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/order.hpp"
 
+#include "lib/median.hpp"
+
 #include <algorithm>
 #include <array>
 #include <map>
@@ -28,14 +30,6 @@ std::vector<std::uint32_t> granules_of(Segment segment)
 	for (const auto &access : segment)
 		granules.push_back(access.granule);
 	return granules;
-}
-
-template <typename T> T median(std::vector<T> &values)
-{
-	const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-
-	std::ranges::nth_element(values, middle);
-	return *middle;
 }
 
 // Which access of a pass is which position of the order.

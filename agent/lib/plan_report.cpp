@@ -7,7 +7,8 @@ namespace itme {
 
 const char *state_name(PlanState state)
 {
-	static constexpr std::array names = {"idle", "seeking", "follows", "fits", "demand"};
+	static constexpr std::array names = {"idle",    "seeking", "follows",
+					     "chooses", "fits",    "demand"};
 
 	return names[static_cast<std::size_t>(state)];
 }
@@ -40,10 +41,15 @@ Json plans_json(std::span<const PlanReport> reports)
 			{"demand_measured", report.demand_measured},
 			{"accesses", report.counts.seen},
 			{"strays", report.counts.strays},
-			{"unknown", report.counts.unknown},
+			{"unknown", report.unknown},
 			{"lost", report.counts.lost},
 			{"fetched", report.counts.fetched},
 			{"dropped", report.counts.dropped},
+			{"guesses_fetched", report.guesses.fetched},
+			{"guesses_used", report.guesses.used},
+			{"guesses_wasted", report.guesses.wasted},
+			{"guesses_withheld", report.guesses.withheld},
+			{"guesses_why", report.guesses_why},
 		};
 		json["plans"].push_back(std::move(row));
 	}

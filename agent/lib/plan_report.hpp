@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/executor.hpp"
+#include "lib/guesses.hpp"
 #include "lib/json.hpp"
 
 #include <cstdint>
@@ -15,6 +16,7 @@ enum class PlanState : std::uint8_t {
 	idle,    // nobody reads
 	seeking, // somebody does, but not yet (or no more) in the order of the schedule
 	follows, // hints are given
+	chooses, // what is known ahead is in memory; the rest is chosen as the run goes on
 	fits,    // all of it is in memory: there is nothing to be fetched ahead
 	demand,  // left to demand: the plan did not pay, or could not be made
 };
@@ -35,6 +37,9 @@ struct PlanReport {
 	bool demand_measured = false;                 // and not estimated
 	std::uint64_t passes = 0;                     // that were measured with this plan
 	ExecutorCounts counts;
+	std::uint64_t unknown = 0; // waits for granules that the schedule does not read
+	GuessCounts guesses;
+	std::string guesses_why; // in a sentence; "" where nothing was guessed
 };
 
 [[nodiscard]] Json plans_json(std::span<const PlanReport> reports);

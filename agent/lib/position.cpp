@@ -122,9 +122,12 @@ Position Follower::publish(std::uint32_t step, const Event &event, std::uint64_t
 }
 
 // A watch that was not touched in a whole pass may have been lost, with its event.
-void Follower::next_pass()
+void Follower::next_pass(std::uint64_t time_ns)
 {
 	pass_++;
+	if (began_ns_ != 0 && time_ns > began_ns_)
+		pass_ns_ = time_ns - began_ns_;
+	began_ns_ = time_ns;
 	for (auto &watch : watches_) {
 		watch.set = watch.set && watch.touched;
 		watch.touched = false;
@@ -144,11 +147,12 @@ void Follower::notice_reader(const Event &event)
 std::optional<Position> Follower::begin_pass(const Event &event)
 {
 	began_pid_ = event.pid;
-	began_ns_ = event.time_ns;
+	in_pass_ = true;
 	if (event.pid != pid_ || announced_ || landmarks_.steps() == 0)
 		return std::nullopt;
 	told_ = true;
-	next_pass();
+	cut_short_.clear();
+	next_pass(event.time_ns);
 	return publish(0, event, event.time_ns, PositionSource::runtime);
 }
 
@@ -168,7 +172,7 @@ std::optional<Position> Follower::see_granule(const Event &event)
 		pass_ = 1;
 	} else if (last_ && !told_ && landmarks_.cyclic() && *step < last_->position &&
 		   last_->position - *step > landmarks_.steps() / 2) {
-		next_pass(); // it has come round
+		next_pass(time_ns); // it has come round
 		if (!waited)
 			watches_[*step].touched = true;
 	} else if (last_ && last_->position == *step) {
@@ -188,17 +192,27 @@ std::optional<Position> Follower::see(const Event &event)
 	case Event::Kind::pass_begin:
 		return begin_pass(event);
 	case Event::Kind::pass_end:
+		in_pass_ = in_pass_ && event.pid != began_pid_;
 		return std::nullopt;
 	case Event::Kind::exec:
 	case Event::Kind::exit:
 		if (event.pid == other_pid_)
 			other_pid_ = 0;
-		if (event.pid == pid_) { // in mid-pass or not: the next one begins anew
+		if (event.pid == pid_) { // the next one begins anew
+			if (in_pass_ && event.pid == began_pid_ && last_)
+				cut_short_ = "process " + std::to_string(pid_) +
+					     (event.kind == Event::Kind::exec
+						      ? " has executed another program"
+						      : " has ended") +
+					     " in the middle of pass " + std::to_string(pass_) +
+					     ", at " + last_->name + ": that pass is not whole";
+			in_pass_ = false;
 			pid_ = std::exchange(other_pid_, 0);
 			told_ = announced_ = false;
 			last_.reset();
 			if (pass_ > 0)
-				next_pass();
+				next_pass(0);
+			pass_ns_ = 0;
 		}
 		return std::nullopt;
 	}
@@ -217,7 +231,7 @@ Position Follower::announce(std::uint64_t pass, std::uint32_t position, std::uin
 	if (last_ && pass == pass_ && time_ns < last_->time_ns)
 		return *last_; // a touch has told more since it was sent
 	if (pass != pass_)
-		next_pass();
+		next_pass(time_ns);
 	pass_ = pass;
 	told_ = announced_ = true;
 	return publish(std::min(position, landmarks_.steps() - 1), event, time_ns,
@@ -256,6 +270,8 @@ std::vector<std::string> Follower::degradations() const
 			stream + ": processes " + std::to_string(pid_) + " and " +
 			std::to_string(other_pid_) +
 			" read this region: a position is of whichever came first there");
+	if (!cut_short_.empty())
+		sentences.push_back(stream + ": " + cut_short_);
 	if (pass_ > 0 && !told_)
 		sentences.push_back(stream + ": the runtime tells no passes: they are counted "
 					     "when positions begin anew");

@@ -106,15 +106,19 @@ public:
 	// Granules to be watched from now on. Each is named once, until it was touched or
 	// a whole pass went by without that.
 	[[nodiscard]] std::vector<std::uint64_t> wanted_watches();
+	// How long the last pass took that was seen to begin and to end; 0 before the runtime
+	// that is followed has done one.
+	[[nodiscard]] std::uint64_t pass_ns() const { return pass_ns_; }
 	[[nodiscard]] const std::optional<Position> &last() const { return last_; }
 	[[nodiscard]] const Landmarks &landmarks() const { return landmarks_; }
-	// What is lost, in whole sentences: two runtimes on one region, steps without a mark.
+	// What is lost, in whole sentences: two runtimes on one region, steps without a mark,
+	// a runtime that has died in mid-pass.
 	[[nodiscard]] std::vector<std::string> degradations() const;
 
 private:
 	std::optional<Position> begin_pass(const Event &event);
 	std::optional<Position> see_granule(const Event &event);
-	void next_pass();
+	void next_pass(std::uint64_t time_ns); // 0: not known
 	Position publish(std::uint32_t step, const Event &event, std::uint64_t time_ns,
 			 PositionSource source);
 	void notice_reader(const Event &event);
@@ -131,10 +135,13 @@ private:
 	std::uint64_t pass_ = 0;
 	std::uint32_t pid_ = 0;       // whom it follows
 	std::uint32_t other_pid_ = 0; // who reads the region as well
-	std::uint64_t began_ns_ = 0;  // the pass, where the runtime tells
+	std::uint64_t began_ns_ = 0;  // the pass; 0 where that was not seen
+	std::uint64_t pass_ns_ = 0;
 	std::uint32_t began_pid_ = 0; // who has last begun one, followed or not
+	bool in_pass_ = false;        // he is in it
 	bool told_ = false;           // passes are told by the runtime
 	bool announced_ = false;      // by events, with their numbers
+	std::string cut_short_;       // the last pass, in a sentence; "" where it was not
 };
 
 } // namespace itme

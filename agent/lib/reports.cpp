@@ -35,11 +35,36 @@ Json times_of(const Histogram &histogram)
 		{"p99_below_ns", histogram.below(0.99)}};
 }
 
-Shares shares_of(const ProcessStalls &process)
+Shares shares_of(const auto &stalled) // a thread or a process
 {
-	return {.miss = process.share(StallCause::miss),
-		.late = process.share(StallCause::late),
-		.move = process.share(StallCause::promote) + process.share(StallCause::demote)};
+	return {.miss = stalled.share(StallCause::miss),
+		.late = stalled.share(StallCause::late),
+		.move = stalled.share(StallCause::promote) + stalled.share(StallCause::demote)};
+}
+
+// What came into each tier, on whose behalf, and how long the copies into it took.
+Json tiers_of(const RegionCounts &region)
+{
+	auto json = Json::array();
+
+	for (const auto &[tier, name, copy_ns] :
+	     {std::tuple{2U, "dram", region.promote_ns}, {1U, "cxl", region.demote_ns}}) {
+		Json row{{"tier", name}};
+
+		for (std::size_t i = 0; i < byte_causes; i++)
+			row[std::string{cause_name(static_cast<ByteCause>(i))} + "_bytes"] =
+				region.bytes[tier][i];
+		row["copy_ns"] = copy_ns;
+		json.push_back(std::move(row));
+	}
+	return json;
+}
+
+std::string cgroup_of(const Snapshot &seen, std::uint64_t id)
+{
+	const auto path = seen.cgroups.find(id);
+
+	return path == seen.cgroups.end() ? "" : path->second;
 }
 
 Json with_shares(Json json, const Shares &shares)
@@ -144,6 +169,7 @@ Json stalls_json(const Observation &now, const std::vector<LayerStalls> &layers)
 
 	json["regions"] = Json::array();
 	json["processes"] = Json::array();
+	json["threads"] = Json::array();
 	json["cgroups"] = Json::array();
 	json["layers"] = Json::array();
 	if (!now.seen)
@@ -157,6 +183,7 @@ Json stalls_json(const Observation &now, const std::vector<LayerStalls> &layers)
 					   {"fault_count", region.faults},
 					   {"error_count", region.errors},
 					   {"stalls", stalls_of(region.stalls)},
+					   {"tiers", tiers_of(region)},
 					   {"latency", times_of(region.latency_ns)},
 					   {"fill", times_of(region.fill_ns)}});
 	for (const auto &process : processes) {
@@ -165,10 +192,24 @@ Json stalls_json(const Observation &now, const std::vector<LayerStalls> &layers)
 		json["processes"].push_back(
 			with_shares({{"pid", process.pid},
 				     {"command", process.comm},
+				     {"cgroup", cgroup_of(*now.seen, process.cgroup_id)},
 				     {"threads", process.threads},
 				     {"wall_ns", process.last_ns - process.first_ns},
 				     {"stalls", stalls_of(process.stalls)}},
 				    shares_of(process)));
+	}
+	for (const auto &thread : now.seen->threads) {
+		if (json["threads"].size() >= most_rows)
+			break;
+		json["threads"].push_back(
+			with_shares({{"pid", thread.pid},
+				     {"tid", thread.tid},
+				     {"command", thread.comm},
+				     {"cgroup", cgroup_of(*now.seen, thread.cgroup_id)},
+				     {"alive", thread.alive},
+				     {"wall_ns", thread.last_ns - thread.first_ns},
+				     {"stalls", stalls_of(thread.stalls)}},
+				    shares_of(thread)));
 	}
 	for (const auto &group : by_cgroup(now.seen->threads, now.seen->cgroups)) {
 		if (json["cgroups"].size() >= most_rows)

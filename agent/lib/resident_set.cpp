@@ -35,18 +35,30 @@ void ResidentSet::want(std::vector<Home> homes, bool pinned)
 	homes.resize(pins_.size(), Home::store);
 	homes_ = std::move(homes);
 	pinned_ = pinned;
+	dram_bytes_ = cxl_bytes_ = 0;
+	for (std::uint64_t granule = 0; granule < homes_.size(); granule++) {
+		const auto tier = tier_of(homes_[granule]);
+
+		dram_bytes_ += tier == Tier::dram ? bytes_of(granule) : 0;
+		cxl_bytes_ += tier == Tier::cxl ? bytes_of(granule) : 0;
+	}
 }
 
 void ResidentSet::want_nothing()
 {
-	std::ranges::fill(homes_, Home::store);
+	want({}, pinned_);
+}
+
+std::uint64_t ResidentSet::bytes_of(std::uint64_t granule) const
+{
+	return std::min(granule_bytes_, region_bytes_ - granule * granule_bytes_);
 }
 
 // Neighbours as one hint.
 void ResidentSet::add(std::vector<Hint> &hints, const Hint &hint, std::uint64_t granule) const
 {
 	const auto offset = granule * granule_bytes_;
-	const auto length = std::min(granule_bytes_, region_bytes_ - offset);
+	const auto length = bytes_of(granule);
 
 	if (!hints.empty() && hints.back().op == hint.op && hints.back().tier == hint.tier &&
 	    hints.back().offset + hints.back().length == offset) {

@@ -24,11 +24,17 @@ public:
 	bool settle(const Fd &region);
 
 	[[nodiscard]] const std::vector<Home> &homes() const { return homes_; }
+	// That are wanted: in DRAM; in CXL memory, with those that are copied up for their use.
+	[[nodiscard]] std::uint64_t dram_bytes() const { return dram_bytes_; }
+	[[nodiscard]] std::uint64_t cxl_bytes() const { return cxl_bytes_; }
+	// Of the region's last granule, less than the others.
+	[[nodiscard]] std::uint64_t bytes_of(std::uint64_t granule) const;
 
 private:
 	void add(std::vector<Hint> &hints, const Hint &hint, std::uint64_t granule) const;
 
 	std::uint64_t granule_bytes_, region_bytes_;
+	std::uint64_t dram_bytes_ = 0, cxl_bytes_ = 0;
 	std::vector<Home> homes_;
 	bool pinned_ = true;
 	std::vector<Tier> pins_; // ours; store: none

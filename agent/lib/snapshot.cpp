@@ -32,6 +32,24 @@ Histogram &Histogram::operator+=(const Histogram &other)
 	return *this;
 }
 
+Histogram &Histogram::operator-=(const Histogram &earlier)
+{
+	sum = since(sum, earlier.sum);
+	for (std::size_t b = 0; b < count.size(); b++)
+		count[b] = since(count[b], earlier.count[b]);
+	return *this;
+}
+
+std::uint64_t RegionCounts::from_store(std::size_t tier) const
+{
+	std::uint64_t sum = 0;
+
+	for (const auto cause :
+	     {ByteCause::demand, ByteCause::exact, ByteCause::likely, ByteCause::maybe})
+		sum += bytes[tier][static_cast<std::size_t>(cause)];
+	return sum;
+}
+
 const char *cause_name(StallCause cause)
 {
 	static constexpr std::array names = {"miss", "late", "promote", "demote"};

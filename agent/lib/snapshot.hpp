@@ -14,6 +14,12 @@
 
 namespace itme {
 
+// What was counted since; a count that is smaller now began anew.
+[[nodiscard]] constexpr std::uint64_t since(std::uint64_t later, std::uint64_t earlier)
+{
+	return later >= earlier ? later - earlier : later;
+}
+
 // How often a value came, by its power of two.
 struct Histogram {
 	std::array<std::uint64_t, 64> count{}; // [b]: 2^b to 2^(b+1); [0] has 0 as well
@@ -24,6 +30,8 @@ struct Histogram {
 	// below; 0 without values.
 	[[nodiscard]] std::uint64_t below(double share) const;
 	Histogram &operator+=(const Histogram &other);
+	// What came since; a count that is smaller now began anew.
+	Histogram &operator-=(const Histogram &earlier);
 	bool operator==(const Histogram &) const = default;
 };
 
@@ -117,6 +125,9 @@ struct RegionCounts {
 	std::array<PrefetchBytes, hint_classes_seen> prefetch{};
 	std::uint64_t promote_ns = 0, demote_ns = 0; // the time that copies took, whoever waited
 	std::uint64_t held_moves = 0;                // copies given up: held
+
+	// Bytes that a tier (1 or 2, as above) has got from the store, on demand and ahead.
+	[[nodiscard]] std::uint64_t from_store(std::size_t tier) const;
 };
 
 // One thread that has waited at least once.

@@ -18,22 +18,9 @@ template <typename Sum, typename Key> std::vector<Sum> most_stalled_first(std::m
 	return sorted;
 }
 
-// What was counted since; a count that is smaller now began anew.
-std::uint64_t since(std::uint64_t later, std::uint64_t earlier)
-{
-	return later >= earlier ? later - earlier : later;
-}
-
 void subtract(std::uint64_t &later, std::uint64_t earlier)
 {
 	later = since(later, earlier);
-}
-
-void subtract(Histogram &later, const Histogram &earlier)
-{
-	subtract(later.sum, earlier.sum);
-	for (std::size_t b = 0; b < later.count.size(); b++)
-		subtract(later.count[b], earlier.count[b]);
 }
 
 void subtract(Stalls &later, const Stalls &earlier)
@@ -52,9 +39,9 @@ void subtract(RegionCounts &later, const RegionCounts &earlier)
 	subtract(later.touches, earlier.touches);
 	subtract(later.errors, earlier.errors);
 	subtract(later.stalls, earlier.stalls);
-	subtract(later.latency_ns, earlier.latency_ns);
-	subtract(later.lead_ns, earlier.lead_ns);
-	subtract(later.fill_ns, earlier.fill_ns);
+	later.latency_ns -= earlier.latency_ns;
+	later.lead_ns -= earlier.lead_ns;
+	later.fill_ns -= earlier.fill_ns;
 	for (std::size_t tier = 0; tier < later.bytes.size(); tier++) {
 		for (std::size_t cause = 0; cause < byte_causes; cause++)
 			subtract(later.bytes[tier][cause], earlier.bytes[tier][cause]);

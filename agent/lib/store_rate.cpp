@@ -9,18 +9,21 @@ namespace {
 
 constexpr std::uint64_t few_reads = 16;
 constexpr double most_variation = 8;
-
-Histogram difference(const Histogram &later, const Histogram &earlier)
-{
-	Histogram between;
-
-	for (std::size_t i = 0; i < between.count.size(); i++)
-		between.count[i] = later.count[i] - std::min(later.count[i], earlier.count[i]);
-	between.sum = later.sum - std::min(later.sum, earlier.sum);
-	return between;
-}
+// The 99th percentile is known by its power of two.
+constexpr double other_rate = 1.25, other_variation = 1.5;
 
 } // namespace
+
+bool differ(double a, double b, double factor)
+{
+	return a > factor * b || b > factor * a;
+}
+
+bool differ(const Link &a, const Link &b)
+{
+	return differ(a.bytes_per_s, b.bytes_per_s, other_rate) ||
+	       differ(a.p99_over_mean, b.p99_over_mean, other_variation);
+}
 
 void StoreRate::add(std::uint64_t time_ns, std::uint64_t bytes, const Histogram &fill_ns,
 		    std::uint64_t granule_bytes)
@@ -30,8 +33,9 @@ void StoreRate::add(std::uint64_t time_ns, std::uint64_t bytes, const Histogram 
 		before_ = fill_ns;
 	}
 	if (time_ns_ != 0 && time_ns > time_ns_) {
-		const auto read = difference(fill_ns, before_);
+		auto read = fill_ns;
 
+		read -= before_;
 		intervals_.push_back({static_cast<double>(bytes - bytes_) * 1e9 /
 				      static_cast<double>(time_ns - time_ns_)});
 		if (intervals_.size() > kept)

@@ -11,6 +11,12 @@
 
 namespace itme {
 
+// By more than the factor, neither being below 0.
+[[nodiscard]] bool differ(double a, double b, double factor);
+// Measured, the one is another store than the other to a plan: it streams more or less, or
+// its reads vary more or less.
+[[nodiscard]] bool differ(const Link &a, const Link &b);
+
 class StoreRate {
 public:
 	// Sums since some beginning: bytes read from the store, and the time of each read.

@@ -25,6 +25,7 @@ struct Tracker::State {
 		std::vector<Follower> followers;
 		std::optional<Learning> learning; // where the order is not declared
 		std::string problem;              // with a watch
+		bool touched = false;             // since the last process went
 
 		[[nodiscard]] std::uint64_t granules() const
 		{
@@ -36,9 +37,8 @@ struct Tracker::State {
 	static Result<Followed> open(const Path &file);
 	static Result<void> follow(Followed &region, const Schedule &schedule,
 				   std::uint32_t declared);
-	static void watch(Followed &region, std::span<const GranuleRange> ranges);
-	static void watch(Followed &region);
-	static void keep_up(Followed &region, Learning &learning, std::uint64_t now_ns);
+	static void watch(Followed &region, std::uint64_t now_ns);
+	static void keep_up(Followed &region, Learning &learning);
 	static Result<void> announce(Followed &region, const Declaration &said, const Sink &sink);
 	static Result<void> release(const Followed &region, const Declaration &said);
 };
@@ -67,21 +67,25 @@ Result<Tracker::State::Followed> Tracker::State::open(const Path &file)
 	return followed;
 }
 
-// Ends at the region's end: the module refuses what lies behind it.
-void Tracker::State::watch(Followed &region, std::span<const GranuleRange> ranges)
+// All that is wanted, at once.
+void Tracker::State::watch(Followed &region, std::uint64_t now_ns)
 {
 	std::vector<Hint> hints;
+	const auto add = [&](const GranuleRange &range) {
+		hints.push_back(watch_of(range, region.granule_bytes, region.bytes));
+	};
 
-	if (ranges.empty())
-		return;
-	for (const auto &range : ranges) {
-		const auto offset = range.first * region.granule_bytes;
+	for (auto &follower : region.followers)
+		for (const auto granule : follower.wanted_watches())
+			add({granule, 1});
+	if (region.learning) {
+		const auto ranges = region.learning->learner.wanted_watches(now_ns);
 
-		hints.push_back({.op = HintOp::watch,
-				 .offset = offset,
-				 .length = std::min(range.count * region.granule_bytes,
-						    region.bytes - offset)});
+		region.learning->watches = region.learning->watches || !ranges.empty();
+		std::ranges::for_each(ranges, add);
 	}
+	if (hints.empty())
+		return;
 	const auto done = carry_out(region.region, hints);
 	int err = done ? 0 : done.error();
 	for (std::size_t i = 0; done && i < done->size() && err == 0; i++)
@@ -89,16 +93,6 @@ void Tracker::State::watch(Followed &region, std::span<const GranuleRange> range
 	if (err != 0)
 		region.problem = region.file + ": granules cannot be watched (" + errno_text(err) +
 				 "): positions are seen only where the run waits";
-}
-
-void Tracker::State::watch(Followed &region)
-{
-	std::vector<GranuleRange> ranges;
-
-	for (auto &follower : region.followers)
-		for (const auto granule : follower.wanted_watches())
-			ranges.push_back({granule, 1});
-	watch(region, ranges);
 }
 
 Result<void> Tracker::State::follow(Followed &region, const Schedule &schedule,
@@ -127,7 +121,7 @@ Result<RegionId> Tracker::follow(const Path &region_file, const Schedule &schedu
 	if (auto done = State::follow(*followed, schedule, declared); !done)
 		return std::unexpected(done.error());
 	forget(followed->id);
-	State::watch(*followed);
+	State::watch(*followed, 0);
 	state_->regions.push_back(std::move(*followed));
 	return state_->regions.back().id;
 }
@@ -150,7 +144,7 @@ Result<RegionId> Tracker::learn(const Path &region_file)
 	return state_->regions.back().id;
 }
 
-void Tracker::State::keep_up(Followed &region, Learning &learning, std::uint64_t now_ns)
+void Tracker::State::keep_up(Followed &region, Learning &learning)
 {
 	auto &learner = learning.learner;
 	const bool learned = learner.state() == Learner::State::learned;
@@ -171,18 +165,32 @@ void Tracker::State::keep_up(Followed &region, Learning &learning, std::uint64_t
 		learning.version = learner.version();
 		if (auto done = follow(region, *learning.schedule, 0); !done)
 			region.problem = region.file + ": " + done.error().text;
-		watch(region);
 	}
-	const auto ranges = learner.wanted_watches(now_ns);
-	learning.watches = learning.watches || !ranges.empty();
-	watch(region, ranges);
 }
 
 void Tracker::keep_up(std::uint64_t now_ns)
 {
-	for (auto &region : state_->regions)
+	for (auto &region : state_->regions) {
 		if (region.learning)
-			State::keep_up(region, *region.learning, now_ns);
+			State::keep_up(region, *region.learning);
+		State::watch(region, now_ns);
+	}
+}
+
+std::uint64_t Tracker::patience_ns() const
+{
+	constexpr std::uint64_t most_ns = 1'000'000'000, least_ns = most_ns / 10;
+	std::uint64_t patience = most_ns;
+
+	for (const auto &region : state_->regions) {
+		if (region.learning && region.learning->learner.state() == Learner::State::learning)
+			return least_ns;
+		if (!region.touched)
+			continue;
+		for (const auto &follower : region.followers)
+			patience = std::min(patience, follower.pass_ns() / 4);
+	}
+	return std::max(patience, least_ns);
 }
 
 std::optional<LearnedOrder> Tracker::learned(RegionId region) const
@@ -211,12 +219,15 @@ void Tracker::forget(RegionId region)
 void Tracker::see(const Event &event, const Sink &sink)
 {
 	for (auto &region : state_->regions) {
+		if (event.region == region.id)
+			region.touched = true;
+		else if (event.kind == Event::Kind::exec || event.kind == Event::Kind::exit)
+			region.touched = false;
 		if (region.learning)
 			region.learning->learner.see(event);
 		for (auto &follower : region.followers)
 			if (const auto position = follower.see(event))
 				sink(*position);
-		State::watch(region);
 	}
 }
 
@@ -228,7 +239,6 @@ Result<void> Tracker::State::announce(Followed &region, const Declaration &said,
 		if (said.position >= follower.landmarks().steps())
 			return fail("a position that its program does not have");
 		sink(follower.announce(said.pass, said.position, said.pid, said.time_ns));
-		watch(region);
 		return {};
 	}
 	return fail("a stream that the region's schedule does not have");

@@ -27,7 +27,8 @@ struct LearnedOrder {
 	const Schedule *schedule = nullptr;
 };
 
-// Feed it every Event of a Probe; it sets the watches that it needs by itself.
+// Feed it every Event of a Probe, and call keep_up() after some: then it sets the watches
+// that it needs. Each costs a system call and a flush of the TLBs of who reads.
 class Tracker {
 public:
 	using Sink = std::function<void(const Position &)>;
@@ -47,9 +48,11 @@ public:
 	void forget(RegionId region);
 
 	void see(const Event &event, const Sink &sink);
-	// After a batch of events, and every few seconds: watches for what is to be learned,
-	// and what was learned.
+	// After a batch of events, and every few seconds: watches, and what was learned.
 	void keep_up(std::uint64_t now_ns);
+	// So long events may wait before they are handed over: each place that is watched is
+	// to be watched again before the run comes round to it.
+	[[nodiscard]] std::uint64_t patience_ns() const;
 	// What a runtime says of itself. Fails where that region, stream or position is not
 	// followed.
 	Result<void> hear(const Declaration &said, const Sink &sink);

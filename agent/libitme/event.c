@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * STEP, AT and DONE. The socket is not connected: each datagram looks itmed's up
+ * STEP, AT, DONE and GUESS. The socket is not connected: each datagram looks itmed's up
  * by its path, so that an itmed that was started again, or later, is found, and
  * there is nothing to mend after fork(2).
  */
@@ -32,31 +32,41 @@ void itme_events_open(struct itme_region *region)
 	region->events = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
 
-static void send_event(struct itme_region *region, struct itme_event *event)
+/* The event has @more bytes behind it. */
+static void send_event(struct itme_region *region, struct itme_event *event, size_t more)
 {
 	struct timespec now;
 
 	if (!region->granule_bytes)
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	event->size = sizeof(*event);
+	event->size = (uint32_t)(sizeof(*event) + more);
 	event->version = ITME_EVENT_VERSION;
 	event->fd = region->fd;
 	event->time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	if (sendto(region->events, event, sizeof(*event), MSG_DONTWAIT | MSG_NOSIGNAL,
+	if (sendto(region->events, event, event->size, MSG_DONTWAIT | MSG_NOSIGNAL,
 		   (const struct sockaddr *)&region->itmed, sizeof(region->itmed)) < 0)
 		atomic_fetch_add_explicit(&region->lost_events, 1, memory_order_relaxed);
 }
 
-static int send_position(struct itme_region *region, struct itme_event *event, const char *stream)
+static int set_stream(struct itme_event *event, const char *stream)
 {
 	size_t length = stream ? strnlen(stream, ITME_STREAM_MAX + 1) : 0;
 
-	if (length > ITME_STREAM_MAX || event->pass == 0)
+	if (length > ITME_STREAM_MAX)
 		return -EINVAL;
 	if (length > 0)
 		memcpy(event->stream, stream, length);
-	send_event(region, event);
+	return 0;
+}
+
+static int send_position(struct itme_region *region, struct itme_event *event, const char *stream)
+{
+	int err = set_stream(event, stream);
+
+	if (err || event->pass == 0)
+		return -EINVAL;
+	send_event(region, event, 0);
 	return 0;
 }
 
@@ -87,10 +97,39 @@ int itme_region_done(struct itme_region *region, uint64_t offset, uint64_t lengt
 
 	if (err)
 		return err;
-	send_event(region, &event);
+	send_event(region, &event, 0);
 	/* Advice that cannot be given is no error of who only says what it is done with. */
 	if (!region->granule_bytes && next_use == ITME_NEXT_NEVER)
 		(void)posix_fadvise(region->fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
+	return 0;
+}
+
+int itme_region_guess(struct itme_region *region, const char *stream,
+		      const struct itme_range *ranges, uint32_t count)
+{
+	struct {
+		struct itme_event event;
+		struct itme_event_range ranges[ITME_EVENT_RANGES_MAX];
+	} guess = {.event.kind = ITME_EVENT_GUESS};
+	int err = set_stream(&guess.event, stream);
+
+	if (err || count == 0)
+		return -EINVAL;
+	for (uint32_t i = 0; i < count; i++) {
+		err = itme_range_check(ranges[i].offset, ranges[i].length);
+		if (err)
+			return err;
+	}
+	for (uint32_t first = 0; first < count; first += ITME_EVENT_RANGES_MAX) {
+		uint32_t now = count - first < ITME_EVENT_RANGES_MAX ? count - first
+								     : ITME_EVENT_RANGES_MAX;
+
+		for (uint32_t i = 0; i < now; i++) {
+			guess.ranges[i].offset = ranges[first + i].offset;
+			guess.ranges[i].length = ranges[first + i].length;
+		}
+		send_event(region, &guess.event, now * sizeof(guess.ranges[0]));
+	}
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One datagram from libitme to itmed: a STEP, an AT or a DONE. Its sender is
+ * One datagram from libitme to itmed: a STEP, an AT, a DONE or a GUESS. Its sender is
  * known by SCM_CREDENTIALS, and its region by the descriptor: what itmed finds
  * below /proc/PID/fd/ is what the sender has open, and may read.
  */
@@ -17,11 +17,22 @@ enum itme_event_kind {
 	ITME_EVENT_STEP = 1,
 	ITME_EVENT_AT = 2,
 	ITME_EVENT_DONE = 3,
+	ITME_EVENT_GUESS = 4,
+};
+
+/* Of a GUESS: so many at most follow the struct, one at least. */
+#define ITME_EVENT_RANGES_MAX 64
+struct itme_event_range {
+	uint64_t offset, length; /* bytes; length at least 1 */
 };
 
 /* What a kind has no use for is zero. */
 struct itme_event {
-	uint32_t size; /* of this struct; a reader refuses a longer one's tail that is not zero */
+	/*
+	 * Of this struct, and of a GUESS's ranges; of other kinds a reader refuses a longer
+	 * one's tail that is not zero.
+	 */
+	uint32_t size;
 	uint16_t version;
 	uint16_t kind;
 	int32_t fd;              /* of the region, in the sender */
@@ -31,7 +42,7 @@ struct itme_event {
 	uint64_t offset, length; /* DONE: bytes */
 	uint32_t next_use;       /* DONE: passes; 0: not known; UINT32_MAX: never */
 	uint32_t reserved;
-	char stream[64]; /* STEP, AT: zeros after the name; empty: the region's first */
+	char stream[64]; /* STEP, AT, GUESS: zeros after the name; empty: the region's first */
 };
 
 static_assert(sizeof(struct itme_event) == 120, "the layout is an interface");

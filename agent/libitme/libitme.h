@@ -31,7 +31,7 @@ extern "C" {
  *
  * There are two kinds of declaration. NEED (itme_region_need()), FENCE
  * (itme_region_fence()) and their like go to the module, by ioctl(2) on the open
- * file, and tell what came of them. STEP, AT and DONE are events for itmed: sent
+ * file, and tell what came of them. STEP, AT, DONE and GUESS are events for itmed: sent
  * and forgotten, never waited with, and lost where itmed does not run or does not
  * keep up (itme_region_lost_events()).
  *
@@ -291,6 +291,24 @@ int itme_region_at(struct itme_region *region, const char *stream, uint64_t pass
  */
 int itme_region_done(struct itme_region *region, uint64_t offset, uint64_t length,
 		     uint32_t next_use);
+
+/**
+ * itme_region_guess - GUESS: these ranges may be read, by a prediction
+ * @region: the handle
+ * @stream: as for itme_region_step(): whose prediction it is
+ * @ranges: @count of them, the likeliest first
+ * @count: at least 1
+ *
+ * An event, and no hint: itmed asks for them (ITME_CLASS_LIKELY) within what the plan
+ * leaves of the store's time and of the window, drops what the run has passed by, and
+ * takes no guesses for a while of a stream whose guesses are wasted rather than used.
+ * Without itmed, or without a plan, nothing comes of it. Give it before the NEED of what
+ * turns out to be read, which takes over what is on its way.
+ *
+ * Return: 0, sent or lost; -EINVAL: no range, an empty one, or too long a name.
+ */
+int itme_region_guess(struct itme_region *region, const char *stream,
+		      const struct itme_range *ranges, uint32_t count);
 
 /**
  * itme_region_lost_events - how many events of this handle never reached itmed

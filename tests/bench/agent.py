@@ -34,8 +34,29 @@ class Itmed:
         return plans[0] if plans and plans[0]["slots"] else None
 
     def cpu_seconds(self):
+        """What it has used, with those that it has started and that have ended."""
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+    def follow(self, run):
+        """What run() gives, and the positions that itmed has published by its end."""
+        frames = self.socket.parent / "frames"
+        top = [self.bench.local("itmectl"), "top", "--json", "--delay=2", "--socket", self.socket]
+
+        def read():
+            return [json.loads(line) for line in frames.read_text().splitlines(True) if line[-1] == "\n"]
+
+        with open(frames, "w", encoding="utf-8") as out:
+            process = subprocess.Popen(top, stdin=subprocess.DEVNULL, stdout=out)
+        try:
+            self.wait_for("a frame of top", read)
+            result = run()
+            end = time.monotonic_ns()
+            self.wait_for("a last frame of top", lambda: read()[-1]["time_ns"] > end)
+        finally:
+            process.terminate()
+            process.wait(timeout=READY_TIMEOUT)
+        return result, [position for frame in read() for position in frame["trail"]]
 
     def wait_for(self, what, true):
         deadline = time.monotonic() + READY_TIMEOUT
@@ -78,7 +99,7 @@ def itmed(bench, folder, attached, *, plans=True):
     what a schedule file holds."""
     work = bench.keep("itmed", lambda: pathlib.Path("/run/itme-bench"))
     work.mkdir(exist_ok=True)
-    lines = ['metrics = ""', f"plans = {str(plans).lower()}", 'socket_group = "root"']
+    lines = ['metrics = "127.0.0.1:0"', f"plans = {str(plans).lower()}", 'socket_group = "root"']
     lines += ["[[mount]]", f'path = "{folder}"', 'dram = "2M"']  # it is there already
     for number, (store, schedule) in enumerate(attached.items()):
         if not isinstance(schedule, str):

@@ -13,6 +13,7 @@ import tempfile
 import figures
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
+LLAMA = PROJECT / "build/bench-llama"
 STORE = pathlib.Path("/mnt/store")
 PROGRAM_TIMEOUT = 600
 FIO_DEPTHS = (1, 2, 4, 8, 16)
@@ -21,6 +22,14 @@ GRANULE = 2 << 20
 
 class Failure(Exception):
     """A program that failed, or a machine that is not as it should be."""
+
+
+def layers_of(said, tokens):
+    """What tests/bench/llama/truth.cpp has printed, which must be all layers of so many tokens."""
+    layers = [tuple(int(word) for word in line.split()) for line in said.splitlines()]
+    if not layers or len(layers) != tokens * (1 + max(layer for _, layer, *_ in layers)):
+        raise figures.Broken(f"the decode of {tokens} tokens has {len(layers)} layers")
+    return layers
 
 
 class Bench:
@@ -80,6 +89,23 @@ class Bench:
             "programs", lambda: pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         )
         return shutil.copy(path, folder / path.name)
+
+    def model(self, name):
+        """A model of tests/bench/llama, in the store."""
+        path = self.store() / name
+        if not path.exists():
+            shutil.copyfile(LLAMA / name, path)
+        return path
+
+    def decode(self, model, tokens):
+        """llama.cpp as it is, on the model: the (pass, layer, begin_ns, end_ns) of its layers."""
+        said = self.run(self.decoder(), model, tokens)
+        return layers_of(said, tokens)
+
+    def decoder(self):
+        for library in LLAMA.glob("*.so"):
+            self.keep(("library", library.name), lambda path=library: self.copy(path))
+        return self.keep("truth", lambda: self.copy(LLAMA / "truth"))
 
     def seed(self):
         return self.random.randrange(1, 1 << 30)

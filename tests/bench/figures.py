@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Medians, spreads, verdicts, and what is no measurement at all."""
 
+import math
 import statistics
 
 # Above this share of what is possible, it is the measurement that is wrong.
@@ -19,11 +20,28 @@ def spread(values):
     return (high - low) / 2
 
 
-def verdict(value, goal, better):
+def interval(values):
+    """Where the true median is, in 95 of 100 cases whatever the values' distribution; None of few."""
+    ordered, count = sorted(values), len(values)
+    outside, most = 0.0, -1  # so many at each end may be left out
+    while outside + math.comb(count, most + 1) / 2**count <= 0.025:
+        most += 1
+        outside += math.comb(count, most) / 2**count
+    return [ordered[most], ordered[-1 - most]] if most >= 0 else None
+
+
+def verdict(value, goal, better, within=None):
+    """within: an interval all of which has to be on one side of the goal."""
     if goal is None:
         return "-"
-    holds = value <= goal if better == "lower" else value >= goal
-    return "met" if holds else "missed"
+    holds = {side <= goal if better == "lower" else side >= goal for side in within or [value]}
+    if len(holds) > 1:
+        return "undecided"
+    return "met" if holds == {True} else "missed"
+
+
+def verdict_of(entry):
+    return verdict(entry["value"], entry["goal"], entry["better"], entry.get("interval"))
 
 
 def result(suite, row, samples):
@@ -34,6 +52,7 @@ def result(suite, row, samples):
     if not all(0 <= value < float("inf") for value in values):
         raise Broken(f"{row.name}: {values} are no figures")
     check_efficiency(row.name, [s["efficiency"] for s in samples if "efficiency" in s])
+    within = {"interval": interval(values)} if row.interval else {}
     return {
         "suite": suite,
         "name": row.name,
@@ -43,7 +62,7 @@ def result(suite, row, samples):
         "unit": row.unit,
         "runs": len(values),
         "spread": spread(values),
-    }
+    } | within
 
 
 def check_efficiency(name, efficiencies):
@@ -67,11 +86,14 @@ def table(results):
                 f"{entry['value']:.4g}",
                 f"{entry['spread']:.2g}",
                 goal,
-                verdict(entry["value"], entry["goal"], entry["better"]),
+                verdict_of(entry),
                 str(entry["runs"]),
                 entry["unit"],
             )
         )
+        if entry.get("interval"):
+            low, high = entry["interval"]
+            rows.append((f"  95 %: {low:.4g} to {high:.4g}", *[""] * 6))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows

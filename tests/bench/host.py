@@ -158,13 +158,9 @@ def main():
     if (load := busy()) is not None:
         print(f"The host was busy with more than this: a load of {load:.1f}. Measure again when it is quiet.")
     print("VALUE: the median of the runs; +-: half their interquartile range.")
-    missed = [
-        f"{entry['suite']}: {entry['name']}"
-        for entry in results
-        if figures.verdict(entry["value"], entry["goal"], entry["better"]) == "missed"
-    ]
-    goals = sum(entry["goal"] is not None for entry in results)
-    print(f"{goals - len(missed)} of {goals} goals met" + "".join(f"\n  missed: {m}" for m in missed))
+    verdicts = [(entry, figures.verdict_of(entry)) for entry in results if entry["goal"] is not None]
+    others = [f"\n  {said}: {e['suite']}: {e['name']}" for e, said in verdicts if said != "met"]
+    print(f"{len(verdicts) - len(others)} of {len(verdicts)} goals met" + "".join(others))
     print(options.out / "result.json")
     return 0
 

@@ -18,6 +18,7 @@ class Row:
     unit: str = "ratio"
     goal: float | None = None
     better: str = "lower"
+    interval: bool = False  # the goal holds, or not, for the whole 95 % interval of the median
 
 
 @dataclasses.dataclass(frozen=True)

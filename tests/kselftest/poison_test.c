@@ -106,6 +106,14 @@ static __u64 retired(int region)
 	return region_stat(region, &stat) ? UINT64_MAX : stat.retired_bytes;
 }
 
+/* What a move could not take, for somebody held it. */
+static __u64 refused(int region)
+{
+	struct itme_stat stat;
+
+	return region_stat(region, &stat) ? UINT64_MAX : stat.refused_bytes;
+}
+
 /* Read all by mapping: is it right, and none of it in the frame @bad? */
 static bool right_and_elsewhere(const char *addr, __u64 bad)
 {
@@ -255,6 +263,7 @@ TEST_F(poison, is_not_copied_to_the_other_tier)
 	ASSERT_EQ(0, inject(self->addr + 2 * GRANULE + 7 * PAGE));
 	EXPECT_EQ(0, prefetch(self->region, ITME_TIER_CXL, 2 * GRANULE, GRANULE));
 	EXPECT_EQ(0, wait_range(self->region, 2 * GRANULE, GRANULE, 20, &outcome));
+	EXPECT_EQ(0, refused(self->region));
 	EXPECT_EQ(GRANULE, retired(self->region));
 	EXPECT_TRUE(right_and_elsewhere(self->addr, bad));
 	EXPECT_EQ(GRANULE, retired(self->region));
@@ -352,6 +361,9 @@ TEST_F(poison, met_by_a_copy)
 	EXPECT_EQ(GRANULE, stat.retired_bytes);
 	EXPECT_LE(2 * GRANULE, outcome.ready_bytes);
 	EXPECT_EQ(-1, content_check_mapped(self->addr, 0, BYTES, SEED));
+	EXPECT_EQ(0, stat.refused_bytes);
+	EXPECT_EQ(0, stat.clipped_bytes);
+	EXPECT_EQ(0, stat.held_count);
 	EXPECT_EQ(3 * GRANULE, stat.demote_bytes + GRANULE);
 }
 

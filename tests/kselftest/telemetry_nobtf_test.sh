@@ -1,20 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The agent's telemetry, with a module whose type information is not there.
-set -uo pipefail
-export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
+# The module's type information is not there.
+# shellcheck source=/dev/null disable=SC2154 # of telemetry_module.sh
+. "$(dirname "$(readlink -f "$0")")/telemetry_module.sh"
 
-here=$(dirname "$(readlink -f "$0")")
-ko=${KO:-$here/../../build/kmod/$(uname -r)/itme.ko}
-work=$(mktemp -d)
-cleanup() {
-	# The tests after this one want the module as it was.
-	rmmod itme 2>/dev/null
-	insmod "$ko" 2>/dev/null
-	rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 143' TERM INT
-
-rmmod itme && objcopy --remove-section=.BTF "$ko" "$work/itme.ko" && insmod "$work/itme.ko" || exit 1
-"$here/../../build/tests/telemetry-tests" --gtest_filter='NoBtf.*'
+with_module 'NoBtf.*' objcopy --remove-section=.BTF "$ko" "$work/itme.ko"

@@ -5,7 +5,7 @@
 # shellcheck source=/dev/null disable=SC2154 # of itmed.sh
 . "$(dirname "$(readlink -f "$0")")/itmed.sh"
 
-echo 1..20
+echo 1..21
 
 sed -i '1i plans = false' "$config" # it only looks on
 start wait
@@ -60,8 +60,9 @@ sum(m[i] for i in range(0, len(m), 4096))
 PY
 holds "[r for r in j['regions'] if r['region'] == 'second'][0]['stalls']['miss']['count'] >= 12" \
 	"report stalls counts the misses of a region" report stalls --socket "$sock"
-holds "any(p['command'].startswith('python3') and p['shares']['miss'] > 0 for p in j['processes'])" \
-	"and names the process that waited" report stalls --socket "$sock"
+holds "any(p['command'].startswith('python3') and p['shares']['miss'] > 0 and p['cgroup'] == '/kselftest'
+	for p in j['processes']) and any(t['shares']['miss'] > 0 for t in j['threads'])" \
+	"and names the process that waited, its cgroup and its threads" report stalls --socket "$sock"
 holds "j['regions'] and all(r['fetched_bytes'] == 0 for r in j['regions'])" \
 	"report prefetch finds none" report prefetch --socket "$sock"
 "$itmectl" hint prefetch "$mnt/late" --length 4M >"$work/out" 2>"$work/err"
@@ -99,14 +100,21 @@ pids+=("$walker")
 walks() {
 	"$itmectl" top -n 2 -d 1 --json --socket "$sock" 2>"$work/err" | tail -n 1 >"$work/out"
 	true_of "[p for p in j['places'] if p['region'] == 'one' and p['pid'] == $walker and p['pass'] >= 2 and
-		p['positions'] == 12 and p['step'] == 'step%d' % p['position'] and p['pass_ns']]"
+		p['positions'] == 12 and p['step'] == 'step%d' % p['position'] and p['pass_ns']] and
+		len([t for t in j['trail'] if t['region'] == 'one' and t['pid'] == $walker]) > 5"
 }
 wait_for walks
-ok $? "top knows the position of a reader, its pass and how long that takes"
+ok $? "top knows the position of a reader, its pass and how long that takes, and where it has been"
 holds "any(r['miss_ns'] > 0 for l in j['layers'] for r in l['positions'])" \
 	"report stalls tells the stalls of each step" report stalls --socket "$sock"
 kill "$walker"
 wait "$walker" 2>/dev/null
+draws() { # KIND
+	"$itmectl" report "$1" --png "$work/$1.png" --socket "$sock" >"$work/out" 2>"$work/err" &&
+		[ "$(head -c 4 "$work/$1.png" | tail -c 3)" = PNG ]
+}
+draws stalls && draws prefetch && draws heat
+ok $? "the reports draw pictures"
 
 # ---- its price
 ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$pid/stat"; }
@@ -122,4 +130,4 @@ awk -v ticks=$(($(ticks) - before)) -v hz="$(getconf CLK_TCK)" -v ns=$(($(date +
 end TERM
 "$itmectl" umount "$mnt" --socket "$sock" >"$work/out" 2>"$work/err"
 ok $? "the end"
-[ "$n" = 20 ] && [ "$failed" = 0 ]
+[ "$n" = 21 ] && [ "$failed" = 0 ]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "replay/hinter.hpp"
 
+#include <algorithm>
 #include <fcntl.h>
 
 namespace itme::replay {
@@ -87,6 +88,15 @@ public:
 		return {};
 	}
 
+	Result<void> guess(const std::vector<Item> &items) override
+	{
+		std::vector<RegionRange> ranges;
+
+		for (const auto &item : items)
+			ranges.push_back({item.offset, item.length});
+		return region_.guess(ranges);
+	}
+
 private:
 	Region region_;
 	Sureness sureness_;
@@ -110,6 +120,8 @@ public:
 		return {};
 	}
 
+	Result<void> guess(const std::vector<Item> &) override { return {}; }
+
 private:
 	[[nodiscard]] Result<void> advise(const Item &item, int advice) const
 	{
@@ -124,6 +136,24 @@ private:
 };
 
 } // namespace
+
+std::vector<uint32_t> guess_burst(const HintPlan &plan, const Burst &burst,
+				  std::span<const uint32_t> picked, Random &source)
+{
+	std::vector<uint32_t> guesses;
+	size_t next = 0;
+
+	for (size_t i = 0; i < plan.guesses; i++) {
+		const auto any = burst.first + static_cast<uint32_t>(source.below(burst.items));
+		const bool right = source.unit() < plan.right && next < picked.size();
+		const auto item = right ? picked[next++] : any;
+
+		if (std::ranges::find(guesses, item) == guesses.end() &&
+		    (right || std::ranges::find(picked, item) == picked.end()))
+			guesses.push_back(item);
+	}
+	return guesses;
+}
 
 Result<std::unique_ptr<Hinter>> open_hinter(const Path &path, Sureness sureness)
 {

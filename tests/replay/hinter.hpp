@@ -3,10 +3,12 @@
 #pragma once
 
 #include "replay/program.hpp"
+#include "replay/random.hpp"
 #include "replay/region.hpp"
 
 #include <memory>
 #include <set>
+#include <span>
 
 namespace itme::replay {
 
@@ -16,7 +18,15 @@ struct HintPlan {
 	Sureness sureness = Sureness::exact;
 	std::vector<uint32_t> pinned = {}; // items: in memory all the time
 
-	[[nodiscard]] bool any() const { return ahead > 0 || release || !pinned.empty(); }
+	bool needs = false; // ask for a burst as a whole, when it begins
+	size_t guesses = 0; // then guess so many items of the next burst, through libitme,
+	double right = 1;   // each right with this probability
+	uint64_t seed = 1;  // of these
+
+	[[nodiscard]] bool any() const
+	{
+		return ahead > 0 || release || !pinned.empty() || needs || guesses > 0;
+	}
 };
 
 // What a position of the sequence asks for and lets go: items, none of them pinned.
@@ -47,7 +57,13 @@ public:
 	[[nodiscard]] virtual Result<void> pin(const std::vector<Item> &items) = 0;
 	[[nodiscard]] virtual Result<void> hint(const std::vector<Item> &prefetch,
 						const std::vector<Item> &release) = 0;
+	// Of what may come; where it is no region, nothing.
+	[[nodiscard]] virtual Result<void> guess(const std::vector<Item> &items) = 0;
 };
+
+// So many items that may be those of a burst: each is one of these with a probability.
+[[nodiscard]] std::vector<uint32_t> guess_burst(const HintPlan &plan, const Burst &burst,
+						std::span<const uint32_t> picked, Random &source);
 
 // On a region by the module's HINT, on any other file by posix_fadvise. That has no
 // pins: open_mapped() locks them.

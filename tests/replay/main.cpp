@@ -122,6 +122,7 @@ Result<void> run(Options &options)
 		return fail("there are only " + std::to_string(program->items.size()) +
 				    " items to pin",
 			    Exit::usage);
+	options.play.hints.seed = options.seed;
 	options.play.hints.pinned = spread_evenly(program->items.size(), options.pins);
 
 	if (options.play.look == Look::verify) {
@@ -219,6 +220,12 @@ void add_play(CLI::App *command, Options &options)
 		    {"likely", Sureness::likely},
 		    {"maybe", Sureness::maybe}});
 	command->add_flag("--release", play.hints.release, "let go what was read");
+	command->add_flag("--needs", play.hints.needs,
+			  "prefetch a layer's experts as soon as they are picked");
+	command->add_option("--guesses", play.hints.guesses,
+			    "and tell itmed so many guesses of the next layer's, by libitme");
+	command->add_option("--right", play.hints.right, "the share of the guesses that is right")
+		->check(CLI::Range(0.0, 1.0));
 	command->add_option("--pins", options.pins,
 			    "keep so many items, spread evenly: pinned, locked, or in the ring");
 	command->add_option("--bandwidth", options.limit.bandwidth,

@@ -46,7 +46,7 @@ public:
 		if (auto opened = open(); !opened)
 			return std::unexpected(opened.error());
 		for (size_t i = 0; i < how_.passes; i++) {
-			auto pass = run_pass(program_.pass(i));
+			auto pass = run_pass(i);
 			if (!pass)
 				return std::unexpected(pass.error());
 			if (i >= how_.warm)
@@ -88,16 +88,22 @@ private:
 		return items;
 	}
 
-	[[nodiscard]] Result<PassCost> run_pass(const std::vector<uint32_t> &items)
+	[[nodiscard]] Result<PassCost> run_pass(size_t number)
 	{
+		const auto &items = program_.pass(number);
+		const auto &bursts = program_.bursts_of(number);
+		size_t burst = 0;
 		PassCost time;
 		const auto before = meter_.read();
 		const Stopwatch whole;
 
 		if (!before)
 			return std::unexpected(before.error());
-		for (const uint32_t item : items) {
-			if (auto done = run_item(program_.items[item], time); !done)
+		for (size_t i = 0; i < items.size(); i++) {
+			if (hinter_ && burst < bursts.size() && bursts[burst].begin == i)
+				if (auto done = begin_burst(number, burst++, time); !done)
+					return std::unexpected(done.error());
+			if (auto done = run_item(program_.items[items[i]], time); !done)
 				return std::unexpected(done.error());
 			position_++;
 		}
@@ -112,6 +118,37 @@ private:
 		time.misses = cost.misses;
 		time.late = cost.late;
 		return time;
+	}
+
+	// What this burst reads is known now; what the next one reads may be guessed.
+	[[nodiscard]] Result<void> begin_burst(size_t pass, size_t number, PassCost &time)
+	{
+		const Stopwatch watch;
+		const auto picked = [&](size_t of, const Burst &burst) {
+			return std::span{program_.pass(of)}.subspan(burst.begin, burst.count);
+		};
+		const auto &bursts = program_.bursts_of(pass);
+
+		if (how_.hints.needs) {
+			const auto now = picked(pass, bursts[number]);
+
+			if (auto done = hinter_->hint(items_of({now.begin(), now.end()}), {});
+			    !done)
+				return done;
+		}
+		if (how_.hints.guesses > 0) {
+			const bool last = number + 1 == bursts.size();
+			const auto next_pass = last ? pass + 1 : pass;
+			const auto &next = program_.bursts_of(next_pass)[last ? 0 : number + 1];
+			const auto guesses =
+				guess_burst(how_.hints, next, picked(next_pass, next), random_);
+
+			if (!guesses.empty())
+				if (auto done = hinter_->guess(items_of(guesses)); !done)
+					return done;
+		}
+		time.hint_s += watch.seconds();
+		return {};
 	}
 
 	[[nodiscard]] Result<void> run_item(const Item &item, PassCost &time)
@@ -164,6 +201,7 @@ private:
 	const Program &program_;
 	std::vector<uint32_t> order_;
 	HintSteps steps_;
+	Random random_{how_.hints.seed};
 	std::unique_ptr<Hinter> hinter_;
 	std::unique_ptr<Source> source_;
 	Meter meter_;

@@ -105,7 +105,7 @@ Result<Program> dense(uint64_t bytes, uint64_t item_bytes)
 
 	std::vector<uint32_t> order(items->size());
 	std::iota(order.begin(), order.end(), 0);
-	return Program{std::move(*items), {std::move(order)}};
+	return Program{std::move(*items), {std::move(order)}, {}};
 }
 
 Result<Program> arranged(Way way, uint64_t bytes, uint64_t item_bytes, uint64_t seed)
@@ -115,7 +115,7 @@ Result<Program> arranged(Way way, uint64_t bytes, uint64_t item_bytes, uint64_t 
 		return std::unexpected(items.error());
 
 	auto order = order_of(way, items->size(), seed);
-	return Program{std::move(*items), {std::move(order)}};
+	return Program{std::move(*items), {std::move(order)}, {}};
 }
 
 Result<Program> random(uint64_t bytes, uint64_t item_bytes, size_t passes, uint64_t seed)
@@ -125,7 +125,7 @@ Result<Program> random(uint64_t bytes, uint64_t item_bytes, size_t passes, uint6
 		return std::unexpected(items.error());
 
 	Random source{seed};
-	Program program{std::move(*items), {}};
+	Program program{std::move(*items), {}, {}};
 	for (size_t i = 0; i < passes; i++) {
 		auto &order = program.passes.emplace_back(program.items.size());
 		for (auto &item : order)

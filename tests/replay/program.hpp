@@ -17,14 +17,27 @@ struct Item {
 	bool operator==(const Item &) const = default;
 };
 
+// A run of a pass that is known only when the pass is there: the experts of a layer.
+struct Burst {
+	size_t begin = 0, count = 0;   // positions in the pass
+	uint32_t first = 0, items = 0; // from which it was chosen
+};
+
 struct Program {
 	std::vector<Item> items;
 	std::vector<std::vector<uint32_t>> passes; // the items of each pass, in order
+	std::vector<std::vector<Burst>> bursts;    // of each pass, in order; or none at all
 
 	// A program of fewer passes than are played begins again.
 	[[nodiscard]] const std::vector<uint32_t> &pass(size_t number) const
 	{
 		return passes[number % passes.size()];
+	}
+	[[nodiscard]] const std::vector<Burst> &bursts_of(size_t number) const
+	{
+		static const std::vector<Burst> none;
+
+		return bursts.empty() ? none : bursts[number % bursts.size()];
 	}
 };
 

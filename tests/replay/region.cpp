@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "replay/region.hpp"
 
+#include "libitme/libitme.h"
 #include "replay/clock.hpp"
 
 #include "itme.h"
@@ -74,6 +75,11 @@ Result<Region> Region::open(const Path &path)
 		return failed(path, "opening", errno);
 	region.bytes_ = static_cast<uint64_t>(st.st_size);
 
+	itme_region *declared = nullptr;
+	if (const int err = itme_region_open_fd(region.fd(), &declared); err < 0)
+		return failed(path, "libitme", -err);
+	region.declared_ = {declared, itme_region_close};
+
 	auto info = sized<itme_info>();
 	if (ioctl(region.fd(), ITME_IOC_INFO, &info) < 0)
 		return failed(path, "INFO", errno);
@@ -112,6 +118,19 @@ Result<HintSums> Region::hint(std::span<const RegionHint> hints) const
 		sums.refused_bytes += entry.refused_bytes;
 	}
 	return sums;
+}
+
+Result<void> Region::guess(std::span<const RegionRange> ranges) const
+{
+	std::vector<itme_range> said;
+
+	for (const auto &range : ranges)
+		said.push_back({range.offset, range.length});
+	const int err = itme_region_guess(declared_.get(), nullptr, said.data(),
+					  static_cast<uint32_t>(said.size()));
+	if (err < 0)
+		return failed(path_, "a guess", -err);
+	return {};
 }
 
 Result<uint64_t> Region::wait(uint64_t offset, uint64_t length) const

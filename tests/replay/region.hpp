@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // An open region, and what a program asks of it. Only region.cpp knows
-// uapi/itme.h.
+// uapi/itme.h and libitme.
 #pragma once
 
 #include "lib/error.hpp"
@@ -8,7 +8,10 @@
 #include "lib/file.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <span>
+
+struct itme_region;
 
 namespace itme::replay {
 
@@ -22,6 +25,10 @@ struct RegionHint {
 	Sureness sureness = Sureness::exact;
 	uint64_t offset = 0, length = 0;
 	uint64_t cookie = 0;
+};
+
+struct RegionRange {
+	uint64_t offset = 0, length = 0;
 };
 
 // What came of a vector of hints, summed.
@@ -52,6 +59,9 @@ public:
 	// Fails with the first entry that is refused with an error.
 	[[nodiscard]] Result<HintSums> hint(std::span<const RegionHint> hints) const;
 
+	// Tells itmed what may be read. Nobody need be there to hear it.
+	[[nodiscard]] Result<void> guess(std::span<const RegionRange> ranges) const;
+
 	// Until nothing of the range is queued or under way; what is in memory then.
 	[[nodiscard]] Result<uint64_t> wait(uint64_t offset, uint64_t length) const;
 	[[nodiscard]] Result<uint64_t> wait(uint64_t cookie) const;
@@ -63,6 +73,7 @@ public:
 
 private:
 	Fd fd_;
+	std::shared_ptr<itme_region> declared_; // libitme's handle of it
 	Path path_;
 	uint64_t bytes_ = 0;
 	RegionInfo info_;

@@ -150,12 +150,17 @@ Result<Program> routed(const Routing &routing, const LayerBytes &bytes, uint64_t
 
 	for (const auto &pass : routing.passes) {
 		auto &order = program.passes.emplace_back();
+		auto &bursts = program.bursts.emplace_back();
 		for (size_t layer = 0; layer < pass.size(); layer++) {
 			const size_t first = layer * (routing.experts + 1);
 
 			append(order, parts[first]);
+			Burst burst{.begin = order.size(), .first = parts[first + 1].front()};
 			for (const uint32_t expert : pass[layer])
 				append(order, parts[first + 1 + expert]);
+			burst.count = order.size() - burst.begin;
+			burst.items = parts[first + routing.experts].back() + 1 - burst.first;
+			bursts.push_back(burst);
 		}
 	}
 	return program;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <latch>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -62,25 +63,25 @@ TEST(Degrade, FullTablesAreCounted)
 	auto probe = Probe::attach({.max_regions = 1, .max_threads = 1, .max_granules = 4});
 	ASSERT_TRUE(probe) << probe.error().text;
 
-	const auto here = [&] { return world.touch(0) + world.touch(1) + world.touch(2); };
-	std::thread first(here);
 	// Two that are alive at a time: one of them has no room.
+	std::latch touched(1), counted(1);
 	std::jthread other([&] {
-		world.touch(3);
-		world.touch(4);
-		world.touch(5);
-		usleep(300000);
+		for (std::uint64_t g = 0; g < 4; g++)
+			world.touch(g);
+		touched.count_down();
+		counted.wait();
 	});
-	first.join();
-	world.touch(6);
-	world.touch(7);
+	touched.wait();
+	for (std::uint64_t g = 4; g < 8; g++)
+		world.touch(g);
 	char byte = 0;
 	EXPECT_EQ(1, pread(second->get(), &byte, 1, 0));
 	const auto snapshot = probe->snapshot();
+	counted.count_down();
 	ASSERT_TRUE(snapshot);
 	EXPECT_EQ(snapshot->regions.size(), 1);
 	EXPECT_GT(drops(*snapshot, "table of regions was full"), 0);
-	EXPECT_GT(drops(*snapshot, "table of threads was full"), 0);
+	EXPECT_EQ(drops(*snapshot, "table of threads was full"), 4); // waits of this thread here
 	EXPECT_GT(drops(*snapshot, "table of granules was full"), 0);
 	EXPECT_EQ(counts_of(*snapshot, world.id()).faults, 8); // by region nothing is lost
 	EXPECT_EQ(probe->granules().value().size(), 4);
@@ -213,6 +214,30 @@ TEST(Degrade, WithoutTypesOfTheKernel)
 	expect_classic_events_to_do("the kernel has no type information (BTF)");
 	for (const auto &path : hidden)
 		EXPECT_EQ(0, umount(path.c_str())) << path;
+}
+
+// Run by tests/kselftest/telemetry_noevent_test.sh, with a module whose types lack that of
+// itme:evict.
+TEST(NoEvent, TheOthersDo)
+{
+	const World world({});
+	ASSERT_TRUE(world.ready());
+	auto probe = Probe::attach({});
+	ASSERT_TRUE(probe) << probe.error().text;
+	EXPECT_EQ(probe->fallback_reason(), "");
+	EXPECT_TRUE(says(probe->degradations(),
+			 "itme:evict is not in this module: what was dropped, and wasted "
+			 "prefetches are not seen"));
+	world.hint(HintOp::prefetch, 0);
+	world.wait(0);
+	world.hint(HintOp::release, 0);
+	world.touch(1);
+	const auto snapshot = probe->snapshot();
+	ASSERT_TRUE(snapshot);
+	const auto region = counts_of(*snapshot, world.id());
+	EXPECT_EQ(region.stalls.of(itme::StallCause::miss).count, 1);
+	EXPECT_EQ(region.prefetch[1].fetched, granule_bytes);
+	EXPECT_EQ(region.prefetch[1].wasted, 0); // although it was
 }
 
 // Run by tests/kselftest/telemetry_nobtf_test.sh, with a module that has none.

@@ -111,19 +111,28 @@ std::size_t outside(const std::vector<Truth> &truths, const std::vector<itme::Po
 		}));
 }
 
-// Runs `work` in a thread, and the agent here until it has ended.
-void observe(Probe &probe, const std::function<void()> &work,
-	     const std::function<void(const Event &)> &sink)
+// Runs `work` in a thread, and the agent here until it has ended: the positions.
+std::vector<itme::Position> observe(
+	Probe &probe, Tracker &tracker, const std::function<void()> &work,
+	const std::function<void(const Event &)> &also = [](const Event &) {})
 {
+	std::vector<itme::Position> positions;
 	std::atomic<bool> done = false;
 	std::jthread worker([&] {
 		work();
 		done = true;
 	});
 
-	while (!done)
-		EXPECT_TRUE(probe.events(std::chrono::milliseconds(10), sink));
-	EXPECT_TRUE(probe.events(std::chrono::milliseconds(0), sink));
+	for (bool last = false; !last;) {
+		last = done;
+		EXPECT_TRUE(probe.events(
+			std::chrono::milliseconds(last ? 0 : 10), [&](const Event &event) {
+				also(event);
+				tracker.see(event, [&](const auto &p) { positions.push_back(p); });
+			}));
+		tracker.keep_up(itme::monotonic_ns());
+	}
+	return positions;
 }
 
 std::string beside_this_program(const std::string &name)
@@ -138,6 +147,7 @@ struct LlamaBatch {
 using Decode = std::int32_t (*)(std::int32_t (*)(std::int32_t), LlamaBatch);
 
 Replay *running = nullptr;
+const World *reader = nullptr; // of a child
 
 std::int32_t pass_of_the_run(std::int32_t tokens)
 {
@@ -161,17 +171,11 @@ TEST(Position, WatchedGranulesTellWhereItIs)
 	EXPECT_EQ(*region, world.id());
 
 	Replay run(world);
-	std::vector<itme::Position> positions;
 	constexpr int passes = 5;
-	observe(
-		*probe,
-		[&] {
-			for (int pass = 0; pass < passes; pass++)
-				run.pass();
-		},
-		[&](const Event &event) {
-			tracker.see(event, [&](const auto &p) { positions.push_back(p); });
-		});
+	const auto positions = observe(*probe, tracker, [&] {
+		for (int pass = 0; pass < passes; pass++)
+			run.pass();
+	});
 	const double right = share_right(run.truths, positions);
 	std::printf("# positions right: %.4f of %zu, %zu positions in all\n", right,
 		    run.truths.size(), positions.size());
@@ -231,13 +235,9 @@ TEST(Position, WaitsTellWhereItIsAndWhatItCost)
 	ASSERT_TRUE(region);
 
 	Replay run(world);
-	std::vector<itme::Position> positions;
-	observe(
-		*probe, [&] { run.pass(); },
-		[&](const Event &event) {
-			tracker.see(event, [&](const auto &p) { positions.push_back(p); });
-		});
+	const auto positions = observe(*probe, tracker, [&] { run.pass(); });
 	EXPECT_EQ(share_right(run.truths, positions), 1);
+	EXPECT_EQ(outside(run.truths, positions), 0);
 
 	const auto *landmarks = tracker.landmarks(*region, "run");
 	const auto granules = probe->granules();
@@ -277,10 +277,9 @@ TEST(Position, TheStepFunctionTellsPasses)
 
 	Replay run(world);
 	running = &run;
-	std::vector<itme::Position> positions;
 	std::vector<Event> begins, ends;
-	observe(
-		*probe,
+	auto positions = observe(
+		*probe, tracker,
 		[&] {
 			world.touch(0); // so that it is known who reads the region
 			for (int tokens = 1; tokens <= 3; tokens++)
@@ -291,7 +290,6 @@ TEST(Position, TheStepFunctionTellsPasses)
 				begins.push_back(event);
 			if (event.kind == Event::Kind::pass_end)
 				ends.push_back(event);
-			tracker.see(event, [&](const auto &p) { positions.push_back(p); });
 		});
 	dlclose(library);
 	dlclose(stripped);
@@ -310,6 +308,39 @@ TEST(Position, TheStepFunctionTellsPasses)
 	EXPECT_FALSE(says(tracker.degradations(), "tells no passes"));
 	ASSERT_FALSE(positions.empty());
 	EXPECT_EQ(positions.back().pass - positions.front().pass, 3);
+	// The step function is entered, and granule 0 was touched, before the run has begun.
+	std::erase_if(positions, [&](const itme::Position &position) {
+		return position.source == itme::PositionSource::runtime ||
+		       position.time_ns < run.truths[0].begin_ns;
+	});
+	EXPECT_EQ(outside(run.truths, positions), 0);
+}
+
+TEST(Position, TwoRuntimesOnOneRegion)
+{
+	const World world({.granules = steps * granules_a_step});
+	ASSERT_TRUE(world.ready());
+	auto probe = Probe::attach({});
+	ASSERT_TRUE(probe) << probe.error().text;
+	Tracker tracker;
+	ASSERT_TRUE(tracker.follow(world.path(), schedule()));
+
+	const auto positions = observe(*probe, tracker, [&] {
+		world.touch(0);
+		const pid_t child = fork();
+		if (child == 0) {
+			world.touch(granules_a_step);
+			_exit(0);
+		}
+		EXPECT_EQ(child, waitpid(child, nullptr, 0));
+	});
+	EXPECT_EQ(positions.size(), 2);
+	EXPECT_TRUE(
+		says(tracker.degradations(), "processes " + std::to_string(getpid()) + " and "));
+	EXPECT_TRUE(says(tracker.degradations(), "a position is of whichever came first there"));
+	const auto snapshot = probe->snapshot();
+	ASSERT_TRUE(snapshot);
+	EXPECT_EQ(snapshot->threads.size(), 2); // what was waited for is told apart all the same
 }
 
 TEST(Position, ARuntimeThatDiesOrExecsInMidPass)
@@ -319,6 +350,8 @@ TEST(Position, ARuntimeThatDiesOrExecsInMidPass)
 	for (const bool exec : {false, true}) {
 		auto probe = Probe::attach({});
 		ASSERT_TRUE(probe) << probe.error().text;
+		Tracker tracker;
+		ASSERT_TRUE(tracker.follow(world.path(), schedule()));
 		int ready[2];
 		ASSERT_EQ(0, pipe(ready));
 		const pid_t child = fork();
@@ -332,11 +365,13 @@ TEST(Position, ARuntimeThatDiesOrExecsInMidPass)
 			if (write(ready[1], "x", 1) != 1 || !decode)
 				_exit(1);
 			usleep(4000000); // until it was found
+			reader = &world;
 			decode(exec ? [](std::int32_t) -> std::int32_t {
+				reader->touch(0);
 				usleep(1000000);
 				execlp("sleep", "sleep", "60", nullptr);
 				_exit(1);
-			} : [](std::int32_t) -> std::int32_t { pause(); return 0; }, {1, {}});
+			} : [](std::int32_t) -> std::int32_t { reader->touch(0); pause(); return 0; }, {1, {}});
 			_exit(1);
 		}
 		char byte = 0;
@@ -346,27 +381,32 @@ TEST(Position, ARuntimeThatDiesOrExecsInMidPass)
 		probe->find_runtimes();
 		EXPECT_FALSE(says(probe->degradations(), std::to_string(child) + " "));
 
-		bool began = false, ended = false, gone = false;
+		bool began = false, touched = false, ended = false, gone = false;
 		const auto deadline = itme::monotonic_ns() + 40000000000;
 		while (!gone && itme::monotonic_ns() < deadline) {
 			const auto seen = probe->events(
 				std::chrono::milliseconds(100), [&](const Event &event) {
 					if (event.pid != static_cast<std::uint32_t>(child))
 						return;
+					tracker.see(event, [](const itme::Position &) {});
+					touched |= event.kind == Event::Kind::touch;
 					began |= event.kind == Event::Kind::pass_begin;
 					ended |= event.kind == Event::Kind::pass_end;
 					gone |= event.kind ==
 						(exec ? Event::Kind::exec : Event::Kind::exit);
 				});
 			ASSERT_TRUE(seen);
-			if (began && !exec) {
+			if (touched && !exec) {
 				kill(child, SIGKILL);
 				waitpid(child, nullptr, 0);
 			}
-			if (began)
+			if (touched)
 				probe->find_runtimes();
 		}
 		EXPECT_TRUE(began);
+		EXPECT_TRUE(says(tracker.degradations(),
+				 (exec ? "has executed another program" : "has ended") +
+					 std::string(" in the middle of pass 1, at blk.0")));
 		EXPECT_FALSE(ended);
 		EXPECT_TRUE(gone) << (exec ? "exec" : "exit");
 		if (exec) {

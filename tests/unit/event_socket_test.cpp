@@ -4,6 +4,7 @@
 #include "itmed/event_socket.hpp"
 #include "lib/region_names.hpp"
 #include "libitme/event.h"
+#include "open_files.hpp"
 #include "tree.hpp"
 
 #include <atomic>
@@ -56,16 +57,6 @@ std::span<const std::byte> bytes_of(const itme_event &event)
 bool understood(const itme_event &event)
 {
 	return itme::parse_declaration(bytes_of(event)).has_value();
-}
-
-std::size_t open_files()
-{
-	std::size_t count = 0;
-
-	for ([[maybe_unused]] const auto &entry :
-	     std::filesystem::directory_iterator("/proc/self/fd"))
-		count++;
-	return count;
 }
 
 // A socket, a loop, and a file that is open.
@@ -172,6 +163,44 @@ TEST(Declaration, SaysWhatWasSent)
 	EXPECT_FALSE(itme::parse_declaration(longer));
 }
 
+TEST(Declaration, AGuessHasRanges)
+{
+	auto event = position_event();
+	const auto datagram = [&](std::vector<itme_event_range> ranges) {
+		std::vector<std::byte> bytes(sizeof(event) + ranges.size() * sizeof(ranges[0]));
+
+		event.size = static_cast<std::uint32_t>(bytes.size());
+		std::memcpy(bytes.data(), &event, sizeof(event));
+		std::memcpy(bytes.data() + sizeof(event), ranges.data(),
+			    bytes.size() - sizeof(event));
+		return bytes;
+	};
+	event.kind = ITME_EVENT_GUESS;
+	event.pass = 0;
+	std::strcpy(event.stream, "decode");
+	const auto said = itme::parse_declaration(datagram({{5, 7}, {0, 1}}));
+
+	ASSERT_TRUE(said);
+	EXPECT_EQ(said->kind, Declaration::Kind::guess);
+	EXPECT_EQ(said->stream, "decode");
+	EXPECT_EQ(said->guesses, (std::vector<itme::ByteRange>{{5, 7}, {0, 1}}));
+	const std::vector<itme_event_range> most(ITME_EVENT_RANGES_MAX, {0, 1});
+	EXPECT_TRUE(itme::parse_declaration(datagram(most)));
+	auto more = most;
+	more.push_back({0, 1});
+	EXPECT_FALSE(itme::parse_declaration(datagram(more)));
+	EXPECT_FALSE(itme::parse_declaration(datagram({})));
+	EXPECT_FALSE(itme::parse_declaration(datagram({{5, 7}, {0, 0}})));
+	EXPECT_FALSE(itme::parse_declaration(datagram({{UINT64_MAX, 1}})));
+	auto cut = datagram({{5, 7}});
+	cut.pop_back();
+	event.size--;
+	std::memcpy(cut.data(), &event, sizeof(event));
+	EXPECT_FALSE(itme::parse_declaration(cut));
+	event.pass = 1;
+	EXPECT_FALSE(itme::parse_declaration(datagram({{5, 7}})));
+}
+
 TEST(Declaration, RefusesWhatIsNotWellFormed)
 {
 	const auto refuses = [](const itme_event &good, auto change) {
@@ -189,7 +218,7 @@ TEST(Declaration, RefusesWhatIsNotWellFormed)
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.size++; }));
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.version++; }));
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.kind = 0; }));
-	EXPECT_TRUE(refuses(at, [](auto &event) { event.kind = 4; }));
+	EXPECT_TRUE(refuses(at, [](auto &event) { event.kind = 5; }));
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.fd = -1; }));
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.pass = 0; }));
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.offset = 1; }));

@@ -33,12 +33,19 @@ Event event(std::uint64_t granule, Event::Kind kind = Event::Kind::use)
 	return event;
 }
 
-// What a module would do: fetched granules are there until they are dropped.
-struct Memory {
+// A run over so many streamed granules, with an executor and what a module would do:
+// fetched granules are there until they are dropped.
+struct Player {
+	std::uint32_t count;
+	Executor executor;
 	std::set<std::uint32_t> ahead;
 	std::size_t most = 0, misses = 0, dropped = 0;
 
-	void carry_out(Executor &executor)
+	Player(std::uint32_t granules, std::uint32_t slots)
+	    : count(granules), executor{order(granules), slots}
+	{
+	}
+	void carry_out()
 	{
 		for (const auto &hint : executor.take()) {
 			if (hint.op == DueHint::Op::fetch)
@@ -48,14 +55,26 @@ struct Memory {
 		}
 		most = std::max(most, ahead.size());
 	}
-	// One access; what was fetched ahead is used up by it.
-	void access(Executor &executor, std::uint32_t granule)
+	void reach(std::uint32_t step)
 	{
+		executor.reach(step, true);
+		carry_out();
+	}
+	// One access, to what is number `visit` in the order, round and round; what was
+	// fetched ahead is used up by it.
+	void access(std::uint32_t visit)
+	{
+		const auto granule = 2 * (visit % count);
 		const bool there = ahead.erase(granule) > 0;
 
 		misses += there ? 0 : 1;
 		executor.see(event(granule, there ? Event::Kind::use : Event::Kind::stall));
-		carry_out(executor);
+		carry_out();
+	}
+	void play(std::uint32_t from, std::uint32_t to)
+	{
+		for (auto visit = from; visit < to; visit++)
+			access(visit);
 	}
 };
 
@@ -82,108 +101,84 @@ TEST(Executor, FollowsACycleWithoutAMissAndWithinItsSlots)
 	constexpr std::uint32_t count = 40;
 
 	for (const std::uint32_t slots : {1U, 2U, 3U, 4U, 9U, 39U, 40U, 100U}) {
-		Executor executor{order(count), slots};
-		Memory memory;
+		Player run{count, slots};
 
-		for (std::uint32_t i = 0; i < 8; i++)
-			memory.access(executor, 2 * i);
-		EXPECT_TRUE(executor.follows()) << slots;
-		memory.misses = 0;
-		for (std::uint32_t i = 8; i < 5 * count; i++)
-			memory.access(executor, 2 * (i % count));
-		EXPECT_EQ(memory.misses, 0U) << slots;
-		EXPECT_EQ(memory.dropped, 0U) << slots;
-		EXPECT_LE(memory.most, std::max(1U, slots - 1)) << slots;
-		EXPECT_EQ(executor.counts().strays, 0U) << slots;
+		run.play(0, 8);
+		EXPECT_TRUE(run.executor.follows()) << slots;
+		run.misses = 0;
+		run.play(8, 5 * count);
+		EXPECT_EQ(run.misses, 0U) << slots;
+		EXPECT_EQ(run.dropped, 0U) << slots;
+		EXPECT_LE(run.most, std::max(1U, slots - 1)) << slots;
+		EXPECT_EQ(run.executor.counts().strays, 0U) << slots;
 	}
 }
 
 TEST(Executor, TwoThreadsMayBeAtTwoGranules)
 {
-	constexpr std::uint32_t count = 40;
-	Executor executor{order(count), 8};
-	Memory memory;
+	Player run{40, 8};
 
-	executor.reach(0, true);
-	memory.carry_out(executor);
-	for (std::uint32_t i = 0; i < 4 * count; i += 2) { // the second is there first
-		memory.access(executor, 2 * ((i + 1) % count));
-		memory.access(executor, 2 * (i % count));
+	run.reach(0);
+	for (std::uint32_t i = 0; i < 4 * run.count; i += 2) { // the second is there first
+		run.access(i + 1);
+		run.access(i);
 	}
-	EXPECT_EQ(memory.misses, 0U);
-	EXPECT_EQ(memory.dropped, 0U);
+	EXPECT_EQ(run.misses, 0U);
+	EXPECT_EQ(run.dropped, 0U);
 }
 
 TEST(Executor, WhatThePassLeavesOutIsDropped)
 {
-	Executor executor{order(32), 6};
-	Memory memory;
+	Player run{32, 6};
 
-	executor.reach(0, true);
-	memory.carry_out(executor);
-	executor.reach(4, true); // a jump over four steps
-	memory.carry_out(executor);
-	EXPECT_EQ(memory.dropped, 4U);
-	EXPECT_TRUE(memory.ahead.contains(2 * 4 * per_step));
+	run.reach(0);
+	run.reach(4); // a jump over four steps
+	EXPECT_EQ(run.dropped, 4U);
+	EXPECT_TRUE(run.ahead.contains(2 * 4 * per_step));
 	// Marks behind the cursor are late news.
-	executor.reach(3, false);
-	EXPECT_TRUE(executor.take().empty());
+	run.executor.reach(3, false);
+	EXPECT_TRUE(run.executor.take().empty());
 }
 
 TEST(Executor, ANewPassBeginsAtItsBeginning)
 {
-	Executor executor{order(32), 6};
-	Memory memory;
+	Player run{32, 6};
 
-	executor.reach(0, true);
-	memory.carry_out(executor);
-	for (std::uint32_t i = 0; i < 10; i++)
-		memory.access(executor, 2 * i);
-	executor.reach(0, true); // the pass was given up
-	memory.carry_out(executor);
-	memory.misses = 0;
-	for (std::uint32_t i = 0; i < 32; i++)
-		memory.access(executor, 2 * i);
-	EXPECT_EQ(memory.misses, 0U);
+	run.reach(0);
+	run.play(0, 10);
+	run.reach(0); // the pass was given up
+	run.misses = 0;
+	run.play(0, 32);
+	EXPECT_EQ(run.misses, 0U);
 }
 
 TEST(Executor, ARunThatGoesElsewhereIsLost)
 {
-	constexpr std::uint32_t count = 64;
-	Executor executor{order(count), 6};
-	Memory memory;
+	Player run{64, 6};
 
-	executor.reach(0, true);
-	memory.carry_out(executor);
-	for (std::uint32_t i = 0; i < 16; i++)
-		memory.access(executor, 2 * i);
-	for (std::uint32_t i = 0; i < 2 * count; i++) // backward
-		memory.access(executor, 2 * (count - 1 - i % count));
-	EXPECT_FALSE(executor.follows());
-	EXPECT_GE(executor.counts().lost, 1U);
-	EXPECT_TRUE(memory.ahead.empty());
-	EXPECT_LE(executor.counts().fetched, 40U); // it does not go on guessing
+	run.reach(0);
+	run.play(0, 16);
+	for (std::uint32_t i = 2 * run.count; i-- > 0;) // backward
+		run.access(i);
+	EXPECT_FALSE(run.executor.follows());
+	EXPECT_GE(run.executor.counts().lost, 1U);
+	EXPECT_TRUE(run.ahead.empty());
+	EXPECT_LE(run.executor.counts().fetched, 40U); // it does not go on guessing
 
-	for (std::uint32_t i = 0; i < 8; i++) // it comes back
-		memory.access(executor, 2 * i);
-	EXPECT_TRUE(executor.follows());
+	run.play(0, 8); // it comes back
+	EXPECT_TRUE(run.executor.follows());
 }
 
 TEST(Executor, FindsARunThatHasJumped)
 {
-	constexpr std::uint32_t count = 200;
-	Executor executor{order(count), 6};
-	Memory memory;
+	Player run{200, 6};
 
-	executor.reach(0, true);
-	memory.carry_out(executor);
-	for (std::uint32_t i = 0; i < 10; i++)
-		memory.access(executor, 2 * i);
-	memory.misses = 0;
-	for (std::uint32_t i = 100; i < 150; i++)
-		memory.access(executor, 2 * i);
-	EXPECT_TRUE(executor.follows());
-	EXPECT_LE(memory.misses, 5U);
+	run.reach(0);
+	run.play(0, 10);
+	run.misses = 0;
+	run.play(100, 150);
+	EXPECT_TRUE(run.executor.follows());
+	EXPECT_LE(run.misses, 5U);
 }
 
 TEST(Executor, ARefusedHintIsDueAgain)
@@ -235,21 +230,17 @@ TEST(Executor, AnEndedRunTakesItsHintsBack)
 
 TEST(Executor, AnotherPlanGoesOnFromThere)
 {
-	Executor before{order(32), 6};
-	Memory memory;
+	Player run{32, 6};
 
-	before.reach(0, true);
-	memory.carry_out(before);
-	for (std::uint32_t i = 0; i < 9; i++)
-		memory.access(before, 2 * i);
-	Executor after{order(32), 4, before};
-	EXPECT_TRUE(after.follows());
-	memory.carry_out(after);
-	memory.misses = 0;
-	for (std::uint32_t i = 9; i < 64; i++)
-		memory.access(after, 2 * (i % 32));
-	EXPECT_EQ(memory.misses, 0U);
-	EXPECT_EQ(after.counts().seen, 64U);
+	run.reach(0);
+	run.play(0, 9);
+	run.executor = Executor{order(32), 4, run.executor};
+	EXPECT_TRUE(run.executor.follows());
+	run.carry_out();
+	run.misses = 0;
+	run.play(9, 64);
+	EXPECT_EQ(run.misses, 0U);
+	EXPECT_EQ(run.executor.counts().seen, 64U);
 }
 
 TEST(Executor, NothingIsStreamed)

@@ -97,6 +97,57 @@ TEST(Flow, APassIsSplit)
 	EXPECT_EQ(number_of(list(flow, "processes")[0], "pid"), 4711);
 }
 
+TEST(Flow, PositionsInBetweenAreThereEachOnce)
+{
+	auto before = observed(10), now = observed(12);
+	Trail trail;
+
+	for (std::uint32_t i = 0; i < 5; i++) {
+		auto position = now.places[0].at;
+
+		position.position = i;
+		position.time_ns = 100 + i;
+		trail.add(position);
+		if (i == 1)
+			before.trail_end = trail.end();
+		if (i == 3)
+			now.trail_end = trail.end();
+	}
+	const auto flow = flow_json(before, now, trail);
+	ASSERT_EQ(list(flow, "trail").size(), 2);
+	EXPECT_EQ(number_of(list(flow, "trail")[0], "position"), 2);
+	const auto &last = list(flow, "trail")[1];
+	EXPECT_EQ(number_of(last, "time_ns"), 103);
+	EXPECT_EQ(text_of(last, "region"), "m.gguf");
+	EXPECT_EQ(text_of(last, "stream"), "decode");
+	EXPECT_EQ(text_of(last, "program"), "decode");
+	EXPECT_EQ(text_of(last, "step"), "blk.3.mixer");
+	EXPECT_EQ(text_of(last, "known_by"), "touch");
+	EXPECT_TRUE(list(flow_json(now, now, trail), "trail").empty());
+}
+
+TEST(Trail, IsBounded)
+{
+	Trail trail;
+
+	EXPECT_TRUE(trail.between(0, 10).empty());
+	for (std::uint32_t i = 0; i < 10000; i++) {
+		Position position;
+
+		position.position = i;
+		trail.add(position);
+	}
+	EXPECT_EQ(trail.end(), 10000);
+	const auto all = trail.between(0, UINT64_MAX);
+	EXPECT_GE(all.size(), 1024);
+	EXPECT_LE(all.size(), 2048);
+	EXPECT_EQ(all.front().position, 10000 - all.size());
+	EXPECT_EQ(all.back().position, 9999);
+	ASSERT_EQ(trail.between(9990, 9992).size(), 2);
+	EXPECT_EQ(trail.between(9990, 9992)[0].position, 9990);
+	EXPECT_TRUE(trail.between(9992, 9990).empty()); // of one that was before this
+}
+
 TEST(Flow, TheAnswerIsPlain)
 {
 	EXPECT_TRUE(verdict({}).starts_with("not memory: 100 %"));
@@ -189,7 +240,22 @@ TEST(Reports, Stalls)
 
 	EXPECT_TRUE(text_of(report, "verdict").starts_with("misses: 40 %")) << report;
 	EXPECT_EQ(text_of(list(list(report, "layers")[0], "positions")[1], "cause"), "miss");
+	const auto &region = list(report, "regions")[0];
+	EXPECT_EQ(text_of(list(region, "tiers")[0], "tier"), "dram");
+	EXPECT_EQ(number_of(list(region, "tiers")[0], "likely_bytes"), 10'000'000);
+	EXPECT_EQ(number_of(list(region, "tiers")[0], "copy_ns"), 70'000'000);
+	EXPECT_EQ(number_of(list(region, "tiers")[1], "copy_ns"), 90'000'000);
+	EXPECT_EQ(text_of(list(report, "processes")[0], "cgroup"), "/llama.service");
+	const auto &thread = list(report, "threads")[0];
+	EXPECT_EQ(number_of(thread, "tid"), 4711);
+	EXPECT_EQ(text_of(thread, "cgroup"), "/llama.service");
+	EXPECT_EQ(number_of(member(member(thread, "stalls"), "miss"), "count"), 10);
+	EXPECT_NEAR(real_of(member(thread, "shares"), "miss"), 0.4, 1e-6);
+	EXPECT_EQ(text_of(list(report, "cgroups")[0], "cgroup"), "/llama.service");
 	print_stalls(out, report);
+	EXPECT_NE(out.str().find("90 ms"), std::string::npos) << out.str();
+	EXPECT_NE(out.str().find("/llama.service"), std::string::npos) << out.str();
+	EXPECT_EQ(out.str().find("TID"), std::string::npos) << out.str(); // one a process
 	EXPECT_NE(out.str().find("misses: 40 %"), std::string::npos) << out.str();
 	EXPECT_NE(out.str().find("itme0:m.gguf"), std::string::npos) << out.str();
 	EXPECT_NE(out.str().find("blk.0.mixer"), std::string::npos) << out.str();
@@ -197,6 +263,26 @@ TEST(Reports, Stalls)
 		<< out.str();
 	EXPECT_EQ(out.str().find("embed"), std::string::npos) << out.str();
 	EXPECT_NE(stalls_script(report, "x.png").find("blk.0.mixer"), std::string::npos);
+}
+
+TEST(Reports, ThreadsOfAProcess)
+{
+	auto now = observed(10);
+	std::ostringstream out;
+
+	for (std::uint32_t i = 1; i < 20; i++) {
+		auto thread = now.seen->threads[0];
+
+		thread.tid += i;
+		thread.comm = "worker";
+		now.seen->threads.push_back(thread);
+	}
+	const auto report = stalls_json(now, {});
+	EXPECT_EQ(list(report, "processes").size(), 1);
+	EXPECT_EQ(list(report, "threads").size(), 20);
+	print_stalls(out, report);
+	EXPECT_NE(out.str().find("worker"), std::string::npos) << out.str();
+	EXPECT_NE(out.str().find("and 4 more threads"), std::string::npos) << out.str();
 }
 
 TEST(Reports, NotMemory)

@@ -77,6 +77,18 @@ TEST(Joint, MeasuredTimeIsSharedOutByBytesOrByTheTimesThereAre)
 	EXPECT_EQ(one.programs[0].steps[3].compute_ns, 800);
 }
 
+TEST(StoreRate, AnotherRateOrAnotherVariationIsAnotherStore)
+{
+	const itme::Link link{.bytes_per_s = 1e9, .p99_over_mean = 2};
+
+	EXPECT_FALSE(differ(link, link));
+	EXPECT_FALSE(differ(link, {.bytes_per_s = 1.1e9, .p99_over_mean = 1.5}));
+	EXPECT_TRUE(differ(link, {.bytes_per_s = 0.7e9, .p99_over_mean = 2}));
+	EXPECT_TRUE(differ({.bytes_per_s = 0.7e9, .p99_over_mean = 2}, link));
+	EXPECT_TRUE(differ(link, {.bytes_per_s = 1e9, .p99_over_mean = 4}));
+	EXPECT_TRUE(differ(link, {.bytes_per_s = 1e9, .p99_over_mean = 1}));
+}
+
 TEST(StoreRate, IsTheBestThatWasSeen)
 {
 	StoreRate rate;

@@ -2,6 +2,7 @@
 // libitme without a module: on plain files, and on a made-up region, whose ioctls are
 // answered here (the build wraps ioctl and posix_fadvise). The real ones: libitme_test
 // of tests/kselftest.
+#include "open_files.hpp"
 #include "tree.hpp"
 
 #include "lib/fd.hpp"
@@ -217,7 +218,7 @@ public:
 		message.msg_iovlen = 1;
 		message.msg_control = control;
 		message.msg_controllen = sizeof(control);
-		if (recvmsg(fd_.get(), &message, 0) != sizeof(event))
+		if (recvmsg(fd_.get(), &message, MSG_TRUNC) != event.size)
 			return false;
 		std::memcpy(&credentials, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(credentials));
 		if (sender != nullptr)
@@ -241,16 +242,6 @@ public:
 
 	std::string path;
 };
-
-std::size_t open_files()
-{
-	std::size_t count = 0;
-
-	for ([[maybe_unused]] const auto &entry :
-	     std::filesystem::directory_iterator("/proc/self/fd"))
-		count++;
-	return count;
-}
 
 } // namespace
 
@@ -477,6 +468,18 @@ TEST(Libitme, EventsSayWhatWasDeclared)
 	EXPECT_EQ(event.length, 7);
 	EXPECT_EQ(event.next_use, UINT32_MAX);
 	EXPECT_TRUE(advice.empty()); // of a region itmed releases it
+	const std::vector<itme_range> guesses(ITME_EVENT_RANGES_MAX + 1, {8, 9});
+	EXPECT_EQ(itme_region_guess(region.get(), "decode", guesses.data(), guesses.size()), 0);
+	for (const std::size_t ranges : {ITME_EVENT_RANGES_MAX, 1}) { // no datagram has more
+		ASSERT_TRUE(itmed.receive(event));
+		EXPECT_EQ(event.kind, ITME_EVENT_GUESS);
+		EXPECT_EQ(event.size, sizeof(event) + ranges * sizeof(itme_event_range));
+		EXPECT_EQ(event.pass, 0);
+		EXPECT_EQ(name(event), "decode");
+	}
+	EXPECT_EQ(itme_region_guess(region.get(), nullptr, guesses.data(), 0), -EINVAL);
+	const itme_range empty{1, 0};
+	EXPECT_EQ(itme_region_guess(region.get(), nullptr, &empty, 1), -EINVAL);
 	EXPECT_EQ(itme_region_lost_events(region.get()), 0);
 }
 

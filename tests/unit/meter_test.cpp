@@ -34,21 +34,41 @@ Event stall(std::uint64_t end_ns, std::uint64_t ns, StallCause cause = StallCaus
 	return event;
 }
 
-// Passes of so long, each with one miss of `miss_ns`, and late for `late_ns`.
-void run(Meter &meter, std::uint64_t passes, std::uint64_t pass_ns, std::uint64_t miss_ns,
-	 std::uint64_t late_ns, std::uint64_t &pass, std::uint64_t &now_ns)
-{
-	for (std::uint64_t i = 0; i < passes; i++) {
+// A run that is measured and judged.
+struct Player {
+	Meter meter;
+	Judge judge;
+	std::uint64_t pass = 0, now_ns = 0;
+
+	// Passes of so long, each with one miss of 4 ms, and late for `late_ns`.
+	void play(std::uint64_t passes, std::uint64_t pass_ns, std::uint64_t late_ns = 0)
+	{
+		for (std::uint64_t i = 0; i < passes; i++) {
+			meter.reach(position(++pass, now_ns));
+			meter.see(stall(now_ns + 4 * ms, 4 * ms));
+			if (late_ns > 0)
+				meter.see(stall(now_ns + pass_ns, late_ns, StallCause::late));
+			now_ns += pass_ns;
+		}
 		meter.reach(position(++pass, now_ns));
-		if (miss_ns > 0)
-			meter.see(stall(now_ns + miss_ns, miss_ns));
-		if (late_ns > 0)
-			meter.see(stall(now_ns + pass_ns, late_ns, StallCause::late));
-		now_ns += pass_ns;
+		now_ns += ms;
 	}
-	meter.reach(position(++pass, now_ns));
-	now_ns += ms;
-}
+	// Looks until the plan is refused, or eight times. Demand alone would take 60 ms and
+	// 10 misses of 4 ms: 100 ms.
+	void lose()
+	{
+		for (int look = 0; look < 8 && !judge.refuses(); look++) {
+			play(4, 134 * ms, 70 * ms);
+			judge.look(meter, 10, true);
+		}
+	}
+	// The same without a plan.
+	void play_without(std::uint64_t passes, std::uint64_t pass_ns)
+	{
+		play(passes, pass_ns);
+		judge.look(meter, 0, false);
+	}
+};
 
 } // namespace
 
@@ -95,64 +115,45 @@ TEST(Meter, PausesBetweenPassesDoNotCount)
 
 TEST(Judge, APlanThatLosesIsLeftAndTriedAgain)
 {
-	Meter meter;
-	Judge judge;
-	std::uint64_t pass = 0, now = 0;
+	Player run;
 
-	// Demand alone would take 60 ms and 10 misses of 4 ms: 100 ms.
-	for (int look = 0; look < 8 && !judge.refuses(); look++) {
-		run(meter, 4, 134 * ms, 4 * ms, 70 * ms, pass, now);
-		judge.look(meter, 10, true);
-	}
-	EXPECT_TRUE(judge.refuses());
-	EXPECT_FALSE(judge.demand_measured());
-	EXPECT_FALSE(judge.why().empty());
+	run.lose();
+	EXPECT_TRUE(run.judge.refuses());
+	EXPECT_FALSE(run.judge.demand_measured());
+	EXPECT_FALSE(run.judge.why().empty());
 
-	meter.restart();
-	run(meter, 8, 120 * ms, 4 * ms, 0, pass, now);
-	judge.look(meter, 0, false);
-	EXPECT_TRUE(judge.refuses()); // it is indeed better without
-	EXPECT_TRUE(judge.demand_measured());
-	EXPECT_EQ(judge.demand_ns(), 120 * ms);
-	run(meter, 16, 120 * ms, 4 * ms, 0, pass, now);
-	judge.look(meter, 0, false);
-	EXPECT_FALSE(judge.refuses());
+	run.meter.restart();
+	run.play_without(8, 120 * ms);
+	EXPECT_TRUE(run.judge.refuses()); // it is indeed better without
+	EXPECT_TRUE(run.judge.demand_measured());
+	EXPECT_EQ(run.judge.demand_ns(), 120 * ms);
+	run.play_without(16, 120 * ms);
+	EXPECT_FALSE(run.judge.refuses());
 }
 
 TEST(Judge, AWrongEstimateIsPutRight)
 {
-	Meter meter;
-	Judge judge;
-	std::uint64_t pass = 0, now = 0;
+	Player run;
 
-	for (int look = 0; look < 8 && !judge.refuses(); look++) {
-		run(meter, 4, 134 * ms, 4 * ms, 70 * ms, pass, now);
-		judge.look(meter, 10, true);
-	}
-	ASSERT_TRUE(judge.refuses());
-	meter.restart();
-	run(meter, 8, 200 * ms, 4 * ms, 0, pass, now); // demand alone is slower than was thought
-	judge.look(meter, 0, false);
-	EXPECT_FALSE(judge.refuses());
-	judge.planned();
-	meter.restart();
-	for (int look = 0; look < 8; look++) {
-		run(meter, 4, 134 * ms, 4 * ms, 70 * ms, pass, now);
-		judge.look(meter, 10, true);
-		EXPECT_FALSE(judge.refuses());
-	}
+	run.lose();
+	ASSERT_TRUE(run.judge.refuses());
+	run.meter.restart();
+	run.play_without(8, 200 * ms); // demand alone is slower than was thought
+	EXPECT_FALSE(run.judge.refuses());
+	run.judge.planned();
+	run.meter.restart();
+	run.lose();
+	EXPECT_FALSE(run.judge.refuses());
 }
 
 TEST(Judge, APlanThatWinsIsKept)
 {
-	Meter meter;
-	Judge judge;
-	std::uint64_t pass = 0, now = 0;
+	Player run;
 
 	for (int look = 0; look < 8; look++) {
-		run(meter, 4, 70 * ms, 4 * ms, 0, pass, now);
-		judge.look(meter, 10, true); // 66 ms and ten misses
-		EXPECT_FALSE(judge.refuses());
+		run.play(4, 70 * ms);
+		run.judge.look(run.meter, 10, true); // 66 ms and ten misses
+		EXPECT_FALSE(run.judge.refuses());
 	}
-	EXPECT_EQ(judge.demand_ns(), 106 * ms);
+	EXPECT_EQ(run.judge.demand_ns(), 106 * ms);
 }

@@ -29,10 +29,23 @@ const char *type_name(prometheus::MetricType type)
 	}
 }
 
+AgentFacts facts()
+{
+	PlanReport plan;
+
+	plan.instance = "itme0";
+	plan.region = "m.gguf";
+	plan.stream = "decode";
+	plan.state = PlanState::follows;
+	plan.pass_ns = 2'500'000'000;
+	plan.counts.strays = 3;
+	plan.guesses.wasted = 4;
+	return {.cpu_seconds = 1.5, .waiting = 2, .plans = {plan}};
+}
+
 std::string exposition(const Observation &now)
 {
-	return prometheus::TextSerializer{}.Serialize(
-		metric_families(now, {.cpu_seconds = 1.5, .waiting = 2}));
+	return prometheus::TextSerializer{}.Serialize(metric_families(now, facts()));
 }
 
 } // namespace
@@ -57,7 +70,7 @@ TEST(Metrics, AreAsDocumented)
 
 TEST(Metrics, EveryDescribedOneIsExposedWithItsLabels)
 {
-	const auto families = metric_families(observed(5), {});
+	const auto families = metric_families(observed(5), facts());
 	std::set<std::string> exposed;
 
 	for (const auto &family : families) {
@@ -101,6 +114,13 @@ TEST(Metrics, Values)
 	      "itme_fault_latency_seconds_count{instance=\"itme0\",region=\"m.gguf\"} 5",
 	      "itme_fault_latency_seconds_bucket{instance=\"itme0\",region=\"m.gguf\",le=\"+Inf\"} "
 	      "5",
+	      "itme_plan_following{instance=\"itme0\",region=\"m.gguf\",stream=\"decode\"} 1",
+	      "itme_plan_pass_seconds{instance=\"itme0\",region=\"m.gguf\",stream=\"decode\","
+	      "kind=\"measured\"} 2.5",
+	      "itme_plan_accesses_total{instance=\"itme0\",region=\"m.gguf\",stream=\"decode\","
+	      "result=\"stray\"} 3",
+	      "itme_plan_guesses_total{instance=\"itme0\",region=\"m.gguf\",stream=\"decode\","
+	      "result=\"wasted\"} 4",
 	      "itme_restore_waiting 2", "itme_agent_cpu_seconds_total 1.5",
 	      "itme_probe_attached 1"})
 		EXPECT_NE(text.find(std::string{line} + "\n"), text.npos) << line << "\n" << text;
@@ -108,7 +128,7 @@ TEST(Metrics, Values)
 
 TEST(Metrics, NothingSeenNothingInvented)
 {
-	const auto text = exposition({});
+	const auto text = prometheus::TextSerializer{}.Serialize(metric_families({}, {}));
 
 	EXPECT_EQ(text.find("region="), text.npos) << text;
 	EXPECT_NE(text.find("itme_probe_attached 0\n"), text.npos);

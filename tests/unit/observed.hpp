@@ -50,6 +50,8 @@ inline itme::Observation observed(std::uint64_t seconds)
 	counts.granule_bytes = 2 << 20;
 	counts.region_bytes = 8ULL << 30;
 	counts.faults = 10 * seconds;
+	counts.promote_ns = seconds * 7'000'000;
+	counts.demote_ns = seconds * 9'000'000;
 	for (auto &tier : counts.bytes)
 		tier.fill(1'000'000 * seconds);
 	for (auto &stall : counts.stalls.by_cause)
@@ -63,6 +65,7 @@ inline itme::Observation observed(std::uint64_t seconds)
 	ThreadStalls thread;
 	thread.pid = thread.tid = 4711;
 	thread.comm = "llama-cli";
+	thread.cgroup_id = 42;
 	thread.first_ns = 1;
 	thread.last_ns = now.time_ns;
 	thread.stalls.by_cause[0] = {
@@ -70,6 +73,7 @@ inline itme::Observation observed(std::uint64_t seconds)
 	thread.stalls.by_cause[1] = {
 		.count = seconds, .bytes = seconds << 21, .ns = seconds * 100'000'000};
 	seen.threads.push_back(thread);
+	seen.cgroups = {{42, "/llama.service"}};
 	seen.drops = {{"the ring was full", 0}};
 	now.seen = seen;
 

@@ -176,6 +176,24 @@ TEST(Position, TheRuntimeTellsPasses)
 	EXPECT_FALSE(says(follower.degradations(), "tells no passes"));
 }
 
+TEST(Position, APassIsTimedWhereItWasSeenToBegin)
+{
+	Follower follower(region, landmarks());
+
+	for (const std::uint64_t now : {1000, 1500, 2200}) {
+		for (const std::uint64_t granule : {0, 3, 5, 8})
+			follower.see(event(Event::Kind::touch, granule, now + granule));
+		// The first was under way already.
+		EXPECT_EQ(follower.pass_ns(), now == 2200 ? 700 : 0);
+	}
+	follower.see(event(Event::Kind::exit, 0, 9000));
+	follower.see(event(Event::Kind::touch, 0, 10000, 2));
+	follower.see(event(Event::Kind::pass_begin, 0, 10100, 2)); // the first of another process
+	EXPECT_EQ(follower.pass_ns(), 0);                          // whose pace is not known
+	follower.see(event(Event::Kind::pass_begin, 0, 10130, 2));
+	EXPECT_EQ(follower.pass_ns(), 30);
+}
+
 TEST(Position, LostWatchesAreSetAgain)
 {
 	Follower follower(region, landmarks());
@@ -199,12 +217,19 @@ TEST(Position, ARuntimeThatDiesInMidPass)
 	follower.see(event(Event::Kind::touch, 5, 20, 1));
 	EXPECT_FALSE(follower.see(event(Event::Kind::exit, 0, 30, 1)));
 	EXPECT_FALSE(follower.last());
+	EXPECT_TRUE(says(follower.degradations(),
+			 "process 1 has ended in the middle of pass 2, at c: that pass is"));
 
 	const auto position = follower.see(event(Event::Kind::touch, 3, 40, 2));
 	ASSERT_TRUE(position);
 	EXPECT_EQ(position->pass, 3);
 	EXPECT_EQ(position->pid, 2);
 	EXPECT_FALSE(says(follower.degradations(), "read this region"));
+	follower.see(event(Event::Kind::pass_begin, 0, 50, 2));
+	EXPECT_FALSE(says(follower.degradations(), "in the middle"));
+	follower.see(event(Event::Kind::pass_end, 0, 60, 2));
+	follower.see(event(Event::Kind::exec, 0, 70, 2)); // between two passes nothing is lost
+	EXPECT_FALSE(says(follower.degradations(), "in the middle"));
 }
 
 TEST(Position, TwoRuntimesOnOneRegion)

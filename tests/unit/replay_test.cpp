@@ -201,6 +201,47 @@ TEST(ReplayRouting, ReadsTheSharedPartAndThePicks)
 	EXPECT_EQ(program->pass(0), (std::vector<uint32_t>{0, 1, 3, 4, 5, 6, 7}));
 }
 
+TEST(ReplayRouting, ABurstIsWhatALayerPicks)
+{
+	const Routing routing{2, 3, {{{1}, {0, 2}}}};
+	const auto program = routed(routing, {.shared = mib, .expert = mib}, mib);
+
+	ASSERT_TRUE(program);
+	const auto &bursts = program->bursts_of(5); // of each pass the same
+	ASSERT_EQ(bursts.size(), 2U);
+	EXPECT_EQ(bursts[0].begin, 1U);
+	EXPECT_EQ(bursts[0].count, 1U);
+	EXPECT_EQ(bursts[1].begin, 3U);
+	EXPECT_EQ(bursts[1].count, 2U);
+	EXPECT_EQ(bursts[1].first, 5U);
+	EXPECT_EQ(bursts[1].items, 3U);
+	EXPECT_TRUE(dense(mib, mib)->bursts_of(0).empty());
+}
+
+TEST(ReplayHints, GuessesAreRightAsOftenAsTheyShouldBe)
+{
+	const Burst burst{.begin = 0, .count = 4, .first = 100, .items = 64};
+	const std::vector<uint32_t> picked{100, 110, 120, 130};
+
+	for (const double right : {0.0, 0.5, 1.0}) {
+		const HintPlan plan{.guesses = 4, .right = right};
+		Random source{3};
+		size_t all = 0, hits = 0;
+
+		for (int i = 0; i < 1000; i++) {
+			const auto guesses = guess_burst(plan, burst, picked, source);
+
+			EXPECT_EQ(std::set(guesses.begin(), guesses.end()).size(), guesses.size());
+			for (const auto guess : guesses) {
+				EXPECT_TRUE(guess >= 100 && guess < 164);
+				hits += std::ranges::find(picked, guess) != picked.end();
+			}
+			all += guesses.size();
+		}
+		EXPECT_NEAR(static_cast<double>(hits) / static_cast<double>(all), right, 0.05);
+	}
+}
+
 TEST(ReplayContent, TheChecksumSeesEveryChange)
 {
 	const auto data = content(block_bytes, 1);

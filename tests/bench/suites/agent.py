@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Plans carried out by itmed, beside the bound and beside demand alone."""
 
+import json
 import os
 import pathlib
-import shutil
 import statistics
 import subprocess
 
 import agent
-from bench import GRANULE, PROJECT
-from figures import Broken
+from bench import GRANULE, layers_of
 from suite import Measurement, Row, Suite, sample
 
 MIB = 1 << 20
@@ -120,54 +119,158 @@ def harm(bench):
     return sample(subject=(alone + after) / 2, peer=beside)
 
 
+class Experts:
+    """A model of experts, three times as large as the memory that is left for them."""
+
+    LAYERS, EXPERTS, PICKED = 8, 32, 4
+    SHARED, EXPERT = 2 * GRANULE, GRANULE  # of a layer, of an expert
+    WHOLE = LAYERS * (SHARED + EXPERTS * EXPERT)
+    BUDGET = (LAYERS * SHARED + LAYERS * EXPERTS * EXPERT // 3) // GRANULE * GRANULE
+    ROUTING = (
+        "--program=moe",
+        f"--layers={LAYERS}",
+        f"--experts={EXPERTS}",
+        f"--picked={PICKED}",
+        f"--shared-bytes={SHARED}",
+        f"--expert-bytes={EXPERT}",
+    )
+
+    @classmethod
+    def schedule(cls):
+        """As itmectl schedule derive has it: a layer is a step that all read, and one that chooses."""
+        objects, groups, steps, end = [], [], [], 0
+
+        def add(name, kind, length):
+            nonlocal end
+            objects.append({"name": name, "kind": kind, "extents": [[0, end, length]]})
+            end += length
+            return name
+
+        for layer in range(cls.LAYERS):
+            shared = add(f"blk.{layer}.shared", "weight", cls.SHARED)
+            names = [
+                add(f"blk.{layer}.e{expert}", "expert", cls.EXPERT)
+                for expert in range(cls.EXPERTS)
+            ]
+            groups.append({"name": f"blk.{layer}.experts", "objects": names})
+            steps.append({"name": shared, "read": [shared]})
+            chosen = f"blk.{layer}.experts"
+            steps.append({"name": chosen, "choice": chosen, "pick": cls.PICKED})
+        return {
+            "itme_schedule": 1,
+            "name": "experts",
+            "regions": [{"name": "experts", "file": "experts", "bytes": cls.WHOLE}],
+            "objects": objects,
+            "groups": groups,
+            "programs": [{"name": "pass", "cyclic": True, "steps": steps}],
+            "streams": [{"name": "pass", "program": "pass", "weight": 1}],
+        }
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.store = bench.store() / "experts"
+        # A pass computes about as long as the store takes for what it has to send.
+        self.item_ms = 5
+        self.seed = bench.seed()
+        self.passes, self.warm = (40, 24) if bench.quick else (64, 32)
+
+    def play(self, path, *options, replay=None):
+        return (replay or self.bench.replay)(
+            path,
+            *self.ROUTING,
+            "--look=lines",
+            f"--item-ms={self.item_ms}",
+            f"--units-per-s={self.bench.work_rate()}",
+            f"--passes={self.passes}",
+            f"--warm={self.warm}",
+            f"--seed={self.seed}",
+            *options,
+        )["median"]
+
+    def page_cache(self):
+        """With so much memory for what it reads, and what the replayer needs itself."""
+        limit = self.BUDGET + 4 * MIB
+        replayer = (self.bench.local("replay"), "run", "--json")
+        return self.play(
+            self.store, replay=lambda *words: json.loads(in_group(self.bench, limit, *replayer, *words))
+        )
+
+    def itmed(self, *options):
+        """With the plan's report, when all has been read."""
+        with self.bench.itme(self.store, dram=self.BUDGET) as itme:
+            with agent.itmed(self.bench, itme, {self.store: self.schedule()}) as itmed:
+                itmed.wait_for("a plan", lambda: itmed.plan("experts"))
+                os.environ["ITME_EVENTS"] = str(itmed.socket.parent / "events.sock")
+                median = self.play(itme / "experts", *options)
+                return median, itmed.plan("experts")
+
+
+def moe_exact(bench):
+    """Experts are asked for when they are picked, and nothing is guessed."""
+    experts = Experts(bench)
+    alone = experts.page_cache()
+    beside, plan = experts.itmed("--needs")
+    print(
+        f"    page cache {alone['seconds']:.3f} s a pass, {alone['store_bytes'] / MIB:.0f} MiB read;"
+        f" itmed {beside['seconds']:.3f} s, {beside['store_bytes'] / MIB:.0f} MiB,"
+        f" {beside['late']:.0f} late, {beside['misses']:.0f} misses, {plan['state']}",
+        flush=True,
+    )
+    return sample(subject=alone["seconds"], peer=beside["seconds"])
+
+
+def moe_predicted(bench):
+    """Two guesses of three are right, as of the better predictors that are known."""
+    experts = Experts(bench)
+    without, _ = experts.itmed("--needs")
+    beside, plan = experts.itmed("--needs", f"--guesses={Experts.PICKED}", "--right=0.7")
+    print(
+        f"    {without['seconds']:.3f} s a pass without guesses, {beside['seconds']:.3f} s with"
+        f" them: {plan['guesses_why']}",
+        flush=True,
+    )
+    return sample(subject=without["seconds"], peer=beside["seconds"])
+
+
 GROUPS = pathlib.Path("/sys/fs/cgroup")
+GROUP = GROUPS / "bench"
 TOKENS = 16
 SETTLING = 6  # tokens: what is kept has to come in, and the rates have to be known
+
+
+def make_group():
+    if not GROUPS.is_mount():
+        subprocess.run(["mount", "-t", "cgroup2", "none", GROUPS], check=True)
+    (GROUPS / "cgroup.subtree_control").write_text("+memory\n")
+    GROUP.mkdir()
+
+
+def in_group(bench, limit, *command):
+    """What a command says, in a cgroup of its own with so many bytes, or "max", and a clean page cache."""
+    bench.keep("group", make_group)
+    (GROUP / "memory.max").write_text(f"{limit}\n")
+    os.sync()  # what is dirty would stay, and be charged to others
+    pathlib.Path("/proc/sys/vm/drop_caches").write_text("3\n")
+    return bench.run("bash", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"', GROUP, *command)
 
 
 class Decode:
     """llama.cpp as it is, in a cgroup of its own with so many bytes, or without a limit."""
 
     def __init__(self, bench, model, limit="max"):
-        group = bench.keep("group", self.make_group)
-        (group / "memory.max").write_text(f"{limit}\n")
-        os.sync()  # what is dirty would stay, and be charged to others
-        pathlib.Path("/proc/sys/vm/drop_caches").write_text("3\n")
-        into_group = 'echo $$ >"$0/cgroup.procs"; exec "$@"'
-        said = bench.run("bash", "-c", into_group, group, self.program(bench), model, TOKENS)
-        self.peak = int((group / "memory.peak").read_text())
+        said = in_group(bench, limit, bench.decoder(), model, TOKENS)
+        self.peak = int((GROUP / "memory.peak").read_text())
         passes = {}
-        for line in said.splitlines():
-            number, _, begin, end = (int(word) for word in line.split())
+        for number, _, begin, end in layers_of(said, TOKENS):
             first, last = passes.get(number, (begin, end))
             passes[number] = (min(first, begin), max(last, end))
-        if len(passes) != TOKENS:
-            raise Broken(f"{len(passes)} tokens were decoded, and {TOKENS} were to be")
         times = [(end - begin) / 1e9 for begin, end in passes.values()]
         self.seconds = statistics.median(times[SETTLING:])
-
-    @staticmethod
-    def make_group():
-        if not GROUPS.is_mount():
-            subprocess.run(["mount", "-t", "cgroup2", "none", GROUPS], check=True)
-        (GROUPS / "cgroup.subtree_control").write_text("+memory\n")
-        group = GROUPS / "decode"
-        group.mkdir()
-        return group
-
-    @staticmethod
-    def program(bench):
-        built = PROJECT / "build/bench-llama"
-        for library in built.glob("*.so"):
-            bench.keep(("library", library.name), lambda path=library: bench.copy(path))
-        return bench.keep("truth", lambda: bench.copy(built / "truth"))
 
 
 def llama(bench):
     """Nothing is declared; memory for two thirds of the model."""
-    model = bench.store() / "large.gguf"
-    if not model.exists():
-        shutil.copyfile(PROJECT / "build/bench-llama/large.gguf", model)
+    model = bench.model("large.gguf")
     size = model.stat().st_size
     memory = size * 2 // 3 // GRANULE * GRANULE
     whole = bench.keep("whole", lambda: Decode(bench, model))
@@ -202,8 +305,8 @@ SUITE = Suite(
         # A third of a model in about the time of computing on all of it.
         "llama": ("--cxl=none", "--dram=1536M", "--nvme-mbps=50"),
     },
-    files={"data": MODEL, "small": SMALL},
-    drive_bytes=1024 * MIB,
+    files={"data": MODEL, "small": SMALL, "experts": Experts.WHOLE},
+    drive_bytes=2048 * MIB,
     measurements=(
         measurement(
             dense_05,
@@ -217,6 +320,8 @@ SUITE = Suite(
             dense_1, Row("dense_1", goal=0.90, better="higher"), Row("predict", unit="of measured")
         ),
         measurement(dense_2, Row("dense_2", goal=0.90, better="higher")),
+        measurement(moe_exact, Row("moe_exact", goal=1.5, better="higher")),
+        measurement(moe_predicted, Row("moe_predicted", goal=0.98, better="higher")),
         measurement(learned, Row("learned", unit="of programs", goal=1.0, better="higher")),
         measurement(harm, Row("harm", goal=0.98, better="higher")),
         Measurement(
