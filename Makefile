@@ -15,7 +15,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 
-.PHONY: all kmod bpf agent unit replay kselftest check check-debug check-mutations demo bench fuzz lint tidy install install-libitme clean help
+.PHONY: all kmod bpf agent unit replay kselftest check check-debug check-mutations check-crash demo bench fuzz lint tidy install install-libitme clean help
 
 all: kmod bpf agent ## the module, the BPF programs and the agent, into build/
 
@@ -275,6 +275,9 @@ check-debug: ## every kernel test on a kernel with KASAN, lockdep and kmemleak
 check-mutations: ## the module broken on purpose, one way after the other: each must be noticed
 	$(Q)+$(MAKE) kselftest
 	$(Q)tests/mutations/run
+
+check-crash: kmod ## the guest killed while it writes: what was acknowledged must be there
+	$(Q)tests/crash $(ROUNDS)
 
 demo: ## the main job: a model larger than memory, decoded by llama.cpp
 	$(Q)scripts/demo

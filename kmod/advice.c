@@ -71,7 +71,7 @@ static int set_noreuse(struct itme_region *region, const struct granules *range,
  * @len: bytes; 0 means to the end
  * @advice: POSIX_FADV_*
  *
- * Return: 0; -EINVAL for an advice that is not known, or a negative range; -ENOMEM;
+ * Return: 0; -EBADF where the file is not open for reading; -EINVAL for an advice that is not known, or a negative range; -ENOMEM;
  * -EINTR.
  */
 int itme_fadvise(struct file *file, loff_t offset, loff_t len, int advice)
@@ -82,6 +82,8 @@ int itme_fadvise(struct file *file, loff_t offset, loff_t len, int advice)
 
 	if (offset < 0 || len < 0)
 		return -EINVAL;
+	if (!(file->f_mode & FMODE_READ)) /* hints need the right to read */
+		return -EBADF;
 	if (offset >= region->bytes)
 		range = (struct granules){ .empty = true };
 	else

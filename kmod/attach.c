@@ -23,7 +23,7 @@ static int init_region(struct itme_region *region, const struct itme_attach *arg
 	struct inode *inode = &region->inode;
 	int err;
 
-	err = itme_store_open(region, args->fd);
+	err = itme_store_open(region, args->fd, args->flags & ITME_ATTACH_WRITE);
 	if (err)
 		return err;
 	err = itme_region_init(region, region->bytes);
@@ -40,6 +40,8 @@ static int init_region(struct itme_region *region, const struct itme_attach *arg
 	inode->i_mapping->a_ops = &itme_region_aops;
 	inode->i_blocks = DIV_ROUND_UP_ULL(region->bytes, 512);
 	i_size_write(inode, region->bytes);
+	if (region->writable)
+		itme_writeback_add_region(region);
 	return 0;
 }
 
@@ -115,10 +117,21 @@ out_name:
 	return err;
 }
 
-/* Detach: the name goes at once, the region with its last user. */
+/*
+ * Detach: the name goes at once, the region with its last user. But a region keeps its
+ * name while its store does not take what was written to it.
+ */
 static int dir_unlink(struct inode *dir, struct dentry *dentry)
 {
-	itme_sysfs_del_region(itme_region_of(d_inode(dentry)));
+	struct itme_region *region = itme_region_of(d_inode(dentry));
+	int err = 0;
+
+	if (region->writable)
+		err = itme_writeback_sync(region, 0, region->nr_granules - 1, true) ?:
+		      itme_store_sync(region, 0, LLONG_MAX, 0);
+	if (err)
+		return err;
+	itme_sysfs_del_region(region);
 	return simple_unlink(dir, dentry);
 }
 

@@ -161,9 +161,14 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 		if (!IS_ERR(folio)) {
 			vmf->page = folio_page(folio, vmf->pgoff & ((1UL << order) - 1));
 			if (unlikely(is_poisoned(folio, vmf->page))) {
-				itme_poison_retire(region, granule, folio);
+				int err = itme_poison_retire(region, granule, folio);
+
 				folio_put(folio);
 				cond_resched();
+				if (err == -EUCLEAN) { /* the only copy */
+					vmf->page = NULL;
+					return VM_FAULT_SIGBUS;
+				}
 			} else if (lock_frame(g, folio, nowait, &used, &start_ns)) {
 				break;
 			}
@@ -194,6 +199,72 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 }
 
 /*
+ * A store to a shared mapping of a tiered region: whatever it has to wait for, it
+ * waits for here, where mmap_lock can be let go of. 0: go on.
+ */
+static vm_fault_t wait_to_write(struct vm_fault *vmf)
+{
+	struct itme_region *region = itme_region_of(file_inode(vmf->vma->vm_file));
+	u64 granule = vmf->pgoff >> itme_granule_order(region->inst);
+	struct itme_granule *g;
+	struct file *file;
+	int err;
+
+	if (vmf->pgoff >= DIV_ROUND_UP_ULL(region->bytes, PAGE_SIZE))
+		return VM_FAULT_SIGBUS;
+	g = itme_region_granule_alloc(region, granule);
+	if (!g)
+		return VM_FAULT_OOM;
+	err = itme_dirty_may_write(region, g);
+	if (err == -EAGAIN && (vmf->flags & FAULT_FLAG_TRIED) && itme_dirty_gave_up(region))
+		return VM_FAULT_SIGBUS;
+	if (err == -EAGAIN && (vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
+		return VM_FAULT_RETRY;
+	if (err == -EAGAIN && (vmf->flags & FAULT_FLAG_ALLOW_RETRY)) {
+		file = get_file(vmf->vma->vm_file);
+		release_fault_lock(vmf);
+		itme_dirty_wait(region, g); /* the next attempt finds its error again */
+		fput(file);
+		return VM_FAULT_RETRY | VM_FAULT_MAJOR;
+	}
+	if (err == -EAGAIN)
+		err = itme_dirty_wait(region, g);
+	return err ? VM_FAULT_SIGBUS : 0;
+}
+
+static vm_fault_t tiered_fault(struct vm_fault *vmf)
+{
+	vm_fault_t ret = 0;
+
+	if ((vmf->flags & FAULT_FLAG_WRITE) && (vmf->vma->vm_flags & VM_SHARED))
+		ret = wait_to_write(vmf);
+	return ret ?: region_fault(vmf);
+}
+
+/*
+ * What is mapped read-only is about to be mapped for writing. Where that has to wait
+ * it is unmapped, so that the next attempt comes to tiered_fault().
+ */
+static vm_fault_t tiered_page_mkwrite(struct vm_fault *vmf)
+{
+	struct itme_region *region = itme_region_of(file_inode(vmf->vma->vm_file));
+	struct folio *folio = page_folio(vmf->page);
+	struct itme_granule *g;
+	int err;
+
+	file_update_time(vmf->vma->vm_file);
+	g = itme_region_granule(region, vmf->pgoff >> itme_granule_order(region->inst));
+	folio_lock(folio);
+	err = itme_dirty_mark(region, g, folio);
+	if (!err)
+		return VM_FAULT_LOCKED;
+	if (err != -ENOENT)
+		unmap_mapping_pages(region->inode.i_mapping, vmf->pgoff, 1, false);
+	folio_unlock(folio);
+	return VM_FAULT_NOPAGE;
+}
+
+/*
  * Nothing is mapped ahead here: a granule is one PMD. Having the method keeps
  * read faults under the per-VMA lock.
  */
@@ -221,5 +292,13 @@ static struct mempolicy *region_get_policy(struct vm_area_struct *vma, unsigned 
 const struct vm_operations_struct itme_vm_ops = {
 	.fault = region_fault,
 	.map_pages = region_map_pages,
+	.get_policy = region_get_policy,
+};
+
+/* With page_mkwrite the core also refuses pins for writing that last. */
+const struct vm_operations_struct itme_tiered_vm_ops = {
+	.fault = tiered_fault,
+	.map_pages = region_map_pages,
+	.page_mkwrite = tiered_page_mkwrite,
 	.get_policy = region_get_policy,
 };

@@ -19,6 +19,7 @@ static struct inode *alloc_inode(struct super_block *sb)
 		return NULL;
 	memset_after(region, 0, inode);
 	INIT_LIST_HEAD(&region->store_node);
+	INIT_LIST_HEAD(&region->writable_node);
 	return &region->inode;
 }
 
@@ -83,11 +84,17 @@ static int show_options(struct seq_file *m, struct dentry *root)
 	return 0;
 }
 
+static int sync_fs(struct super_block *sb, int wait)
+{
+	return itme_writeback_all(itme_instance_of(sb), wait);
+}
+
 static const struct super_operations super_operations = {
 	.alloc_inode = alloc_inode,
 	.free_inode = free_inode,
 	.drop_inode = generic_delete_inode,
 	.evict_inode = evict_inode,
+	.sync_fs = sync_fs,
 	.statfs = statfs,
 	.show_options = show_options,
 };

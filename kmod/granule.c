@@ -18,6 +18,19 @@ static struct granule_lock *lock_of(struct itme_granule *g)
 	return &granule_locks[hash_ptr(g, GRANULE_LOCK_BITS)];
 }
 
+/**
+ * itme_granule_lock - the lock of a granule's fields
+ * @g: the granule
+ *
+ * Innermost, irqsave: for what belongs to the granule and is described elsewhere.
+ *
+ * Return: the lock.
+ */
+spinlock_t *itme_granule_lock(struct itme_granule *g)
+{
+	return &lock_of(g)->lock;
+}
+
 #define with_granule_lock(g) guard(spinlock_irqsave)(&lock_of(g)->lock)
 
 /**
@@ -243,7 +256,8 @@ bool itme_granule_busy(struct itme_granule *g)
  * If it is queued, this is its turn: it is so no more.
  *
  * Return: 0; -ENOENT where it is not RESIDENT with @folio; -EAGAIN where a
- * waiter has not mapped it yet, or it is pinned.
+ * waiter has not mapped it yet, it is pinned, or on its way to the store; -EUCLEAN
+ * where it is dirty.
  */
 int itme_granule_claim(struct itme_region *region, struct itme_granule *g, struct folio *folio,
 		       unsigned int claim)
@@ -256,6 +270,11 @@ int itme_granule_claim(struct itme_region *region, struct itme_granule *g, struc
 			return -ENOENT;
 		if ((old & ITME_GRANULE_PINNED) && !(claim & ITME_CLAIM_PINNED))
 			return -EAGAIN;
+		if (old & ITME_GRANULE_WRITING)
+			return -EAGAIN;
+		if ((old & ITME_GRANULE_DIRTY) && !(claim & ITME_CLAIM_DIRTY) &&
+		    folio_test_dirty(folio))
+			return -EUCLEAN;
 		if (!(claim & ITME_CLAIM_UNSEEN) && (old & ITME_GRANULE_DEMAND) &&
 		    itme_ticks() - g->stamp < ITME_DEMAND_GRACE)
 			return -EAGAIN;
@@ -520,6 +539,8 @@ u8 itme_granule_residency(struct itme_granule *g)
 
 	if (is_busy(&seen))
 		bits |= ITME_RESIDENCY_BUSY;
+	if (seen.flags & ITME_GRANULE_DIRTY)
+		bits |= ITME_RESIDENCY_DIRTY;
 	if (seen.flags & ITME_GRANULE_HELD)
 		bits |= ITME_RESIDENCY_HELD;
 	if (seen.flags & ITME_GRANULE_PINNED)

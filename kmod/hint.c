@@ -230,6 +230,8 @@ static int release(struct job *job, u64 granule, struct itme_granule *g)
 				ITME_CLAIM_UNSEEN | (force ? ITME_CLAIM_PINNED : 0));
 	if (err) {
 		itme_victim_list(region->inst, folio, tier, ITME_LIST_SETTLED);
+		if (err == -EUCLEAN) /* another time, when the store has it */
+			itme_writeback_start(region, granule);
 		refuse(job, granule);
 		return 0;
 	}

@@ -69,6 +69,7 @@ static void init_pools(struct itme_instance *inst, const struct itme_options *op
 	mutex_init(&inst->resize_mutex);
 	INIT_DELAYED_WORK(&inst->trim_work, trim_work);
 	init_waitqueue_head(&inst->frame_wait);
+	itme_dirty_setup(inst);
 	itme_queue_setup(inst);
 	itme_pin_setup(inst);
 }
@@ -254,6 +255,9 @@ struct itme_instance *itme_instance_create(struct fs_context *fc,
 	inst->store_wq = make_workqueue("itme_store");
 	if (!inst->store_wq)
 		goto err_fill_wq;
+	err = itme_writeback_setup(inst);
+	if (err)
+		goto err_store_wq;
 	err = create_frames(fc, inst, opts);
 	if (err)
 		goto err_frames;
@@ -276,6 +280,8 @@ err_shrinker:
 err_frames:
 	cancel_delayed_work_sync(&inst->trim_work);
 	itme_frames_free(inst);
+	itme_writeback_teardown(inst);
+err_store_wq:
 	destroy_workqueue(inst->store_wq);
 err_fill_wq:
 	destroy_workqueue(inst->fill_wq);
@@ -402,6 +408,7 @@ void itme_instance_destroy(struct itme_instance *inst)
 	itme_shrinker_remove(inst);
 	cancel_delayed_work_sync(&inst->trim_work);
 	itme_queue_teardown(inst);
+	itme_writeback_teardown(inst);
 	destroy_workqueue(inst->store_wq);
 	destroy_workqueue(inst->fill_wq);
 	itme_frames_free(inst);

@@ -12,6 +12,7 @@ union argument {
 	struct itme_wait wait;
 	struct itme_residency residency;
 	struct itme_stat stat;
+	struct itme_seal seal;
 };
 
 struct command {
@@ -32,7 +33,8 @@ static long do_info(struct file *file, union argument *arg)
 
 	*info = (struct itme_info){
 		.size = sizeof(*info),
-		.features = ITME_FEATURE_READ_ONLY | ITME_FEATURE_HINT | ITME_FEATURE_FADVISE,
+		.features = ITME_FEATURE_READ_ONLY | ITME_FEATURE_HINT | ITME_FEATURE_FADVISE |
+			    ITME_FEATURE_READ_WRITE,
 		.granule_bytes = itme_granule_bytes(inst),
 		.dram_bytes = (u64)READ_ONCE(inst->pool[ITME_TIER_DRAM].target) << shift,
 		.cxl_bytes = (u64)READ_ONCE(inst->pool[ITME_TIER_CXL].target) << shift,
@@ -56,7 +58,7 @@ static long do_attach(struct file *file, union argument *arg)
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	if (attach->flags & ~ITME_ATTACH_MODE)
+	if (attach->flags & ~(ITME_ATTACH_MODE | ITME_ATTACH_WRITE))
 		return -EOPNOTSUPP;
 	if (attach->__reserved || attach->mode & ~0777 ||
 	    (attach->mode && !(attach->flags & ITME_ATTACH_MODE)))
@@ -134,7 +136,13 @@ static long do_stat(struct file *file, union argument *arg)
 	stat->metadata_bytes = itme_region_metadata_bytes(region);
 	stat->queued_bytes = (u64)atomic_long_read(&region->nr_queued) << shift;
 	stat->pinned_bytes = (u64)atomic_long_read(&region->nr_pinned) << shift;
+	stat->dirty_bytes = (u64)atomic_long_read(&region->nr_dirty) << shift;
 	return 0;
+}
+
+static long do_seal(struct file *file, union argument *arg)
+{
+	return arg->seal.flags ? -EOPNOTSUPP : itme_seal(file);
 }
 
 #define COMMAND(_cmd, _fn, _struct, _last) \
@@ -150,7 +158,8 @@ static const struct command region_commands[] = {
 	COMMAND(ITME_IOC_HINT, do_hint, struct itme_hint_vec, eventfd),
 	COMMAND(ITME_IOC_WAIT, do_wait, struct itme_wait, lost_bytes),
 	COMMAND(ITME_IOC_RESIDENCY, do_residency, struct itme_residency, __reserved),
-	COMMAND(ITME_IOC_STAT, do_stat, struct itme_stat, retired_bytes),
+	COMMAND(ITME_IOC_STAT, do_stat, struct itme_stat, lost_bytes),
+	COMMAND(ITME_IOC_SEAL, do_seal, struct itme_seal, flags),
 };
 
 static long run(const struct command *command, struct file *file, void __user *user)
@@ -207,5 +216,7 @@ long itme_root_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
  */
 long itme_region_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
+	if (cmd != ITME_IOC_INFO && cmd != ITME_IOC_SEAL && !(file->f_mode & FMODE_READ))
+		return -EBADF;
 	return dispatch(region_commands, ARRAY_SIZE(region_commands), file, cmd, arg);
 }

@@ -30,6 +30,12 @@
  * The granule lock and frame_lock are both innermost: neither is taken inside
  * the other, and nothing is allocated or waited for inside either.
  *
+ * DIRTY and WRITING are flags beside the state, of regions that can be written to.
+ * DIRTY: the store may not have all of it; the truth about a frame is PG_dirty, which
+ * is set, with the flag, under the folio lock before anybody may write to the frame,
+ * and cleared only after folio_mkclean(). WRITING: the frame is on its way to the
+ * store; nobody moves or drops it, nor begins to write to it, until that has ended.
+ *
  * QUEUED is a flag beside the state: a hint wants the granule, and a frame of its
  * tier is promised to it (see queue.c). Whoever begins a fill or a move of the
  * granule takes the flag and the promise away.
@@ -98,6 +104,9 @@
  */
 #define ITME_RETURN_INTERVAL (2 * HZ)
 #define ITME_RETURN_FRAMES 32
+/* So long the background writer leaves a region whose store has refused a write. */
+#define ITME_RETRY_INTERVAL HZ
+#define ITME_WRITEBACK_DELAY_MS 5000
 /* A fill that meets a lock of its store, held all this time, gives up. */
 #define ITME_STORE_LOCK_TIMEOUT (5 * HZ)
 /*
@@ -145,7 +154,13 @@ static inline u32 itme_ticks(void)
 	X(expired_bytes) \
 	X(cancelled_bytes) \
 	X(degraded_bytes) \
-	X(retired_bytes)
+	X(retired_bytes) \
+	X(dirtied_bytes) \
+	X(writeback_count) \
+	X(writeback_bytes) \
+	X(writeback_error_count) \
+	X(throttle_count) \
+	X(lost_bytes)
 
 enum itme_counter {
 #define ITME_COUNTER_ENUM(name) ITME_COUNTER_##name,
@@ -188,14 +203,17 @@ enum itme_state {
 #define ITME_GRANULE_WATCHED 0x200 /* the next access is a touch event */
 #define ITME_GRANULE_NOREUSE 0x400 /* not worth keeping after it was used */
 
+#define ITME_GRANULE_DIRTY 0x800 /* the store may not have all of it */
+#define ITME_GRANULE_WRITING 0x1000 /* RESIDENT, on its way to the store */
+
 #define ITME_GRANULE_LASTING                                                        \
 	(ITME_GRANULE_QUEUED | ITME_GRANULE_QUEUED_CXL | ITME_GRANULE_PINNED |      \
-	 ITME_GRANULE_WATCHED | ITME_GRANULE_NOREUSE)
+	 ITME_GRANULE_WATCHED | ITME_GRANULE_NOREUSE | ITME_GRANULE_DIRTY)
 
 /* All fields are protected by the granule lock. 16 bytes: see region.c. */
 struct itme_granule {
 	struct folio *folio; /* the frame, RESIDENT or MOVING */
-	u32 stamp; /* itme_ticks() when it came to its state */
+	u32 stamp; /* itme_ticks() when it came to its state, or became dirty */
 	u16 flags; /* ITME_GRANULE_* */
 	u8 state; /* enum itme_state */
 	u8 tier; /* enum itme_tier of @folio */
@@ -261,6 +279,22 @@ struct itme_instance {
 	u64 pin_limit_frames; /* U64_MAX: as much as the budgets allow */
 	unsigned long nr_pinned; /* granules */
 
+	/* Dirty data and its way to the store, see dirty.c and writeback.c. */
+	atomic_long_t nr_dirty; /* granules with ITME_GRANULE_DIRTY */
+	atomic_long_t nr_writing; /* those of them with ITME_GRANULE_WRITING */
+	wait_queue_head_t dirty_wait; /* a write to the store has ended */
+	struct workqueue_struct *write_wq;
+	struct delayed_work writer_work; /* the background writer */
+	atomic_t nr_runs; /* that it has under way */
+	atomic_t writer_wanted; /* somebody waits for a frame, and all are dirty */
+	u64 writer_fills; /* fill_count when it looked last */
+	unsigned long writer_careful; /* jiffies until which it makes way for reads */
+	struct mutex writable_mutex;
+	struct list_head writable; /* regions that can be written to */
+	u64 dirty_limit_frames; /* most nr_dirty; 0: the default */
+	u64 dirty_background_frames; /* beyond these the writer begins at once; 0: default */
+	unsigned int writeback_delay_ms;
+
 	struct kobject *kobj; /* /sys/fs/itme/<name> */
 	struct kobject *regions_kobj;
 	struct itme_counters counters;
@@ -272,6 +306,8 @@ struct itme_region {
 	struct itme_instance *inst;
 	struct file *store;
 	bool store_is_bdev;
+	bool writable;
+	bool sealed; /* once writable, and no more; under i_rwsem */
 	u64 bytes;
 	u64 nr_granules;
 	struct itme_granule **chunks; /* allocated lazily, see region.c */
@@ -281,6 +317,11 @@ struct itme_region {
 	struct xarray watches; /* granule -> struct itme_opened that watches it */
 	struct xarray pins; /* granule -> who pins it, see pin.c; under pin_mutex */
 	atomic_long_t nr_pinned; /* granules in @pins */
+	atomic_long_t nr_dirty; /* granules with ITME_GRANULE_DIRTY */
+	int write_error; /* of the last write to the store, 0 where it succeeded */
+	unsigned long retry_at; /* jiffies; with write_error: the writer leaves it till then */
+	u32 gave_up_at; /* itme_ticks() when a wait to write ended by its time-out; 0: never */
+	struct list_head writable_node;
 	atomic_t busy; /* fills and moves under way: eviction of the inode waits */
 	struct list_head store_node; /* on the list of attached stores, store.c */
 	struct kobject *kobj; /* under regions/, until unlinked */
@@ -444,7 +485,8 @@ int itme_granule_wait(struct itme_region *region, struct itme_granule *g);
 int itme_granule_wait_idle(struct itme_granule *g, long *timeout);
 #define ITME_CLAIM_UNSEEN 0x01 /* also what a waiter has not mapped or read yet */
 #define ITME_CLAIM_PINNED 0x02 /* also what is pinned */
-#define ITME_CLAIM_NOWAIT 0x04 /* only without waiting: -EAGAIN else */
+#define ITME_CLAIM_DIRTY 0x04 /* also what the store does not have */
+#define ITME_CLAIM_NOWAIT 0x08 /* only without waiting: -EAGAIN else */
 int itme_granule_claim(struct itme_region *region, struct itme_granule *g, struct folio *folio,
 		       unsigned int claim);
 u16 itme_granule_resident(struct itme_region *region, struct itme_granule *g,
@@ -463,13 +505,54 @@ u16 itme_granule_set(struct itme_granule *g, u16 set, u16 clear);
 struct itme_granule itme_granule_snapshot(struct itme_granule *g);
 struct folio *itme_granule_frame(struct itme_granule *g, enum itme_tier *tier);
 u8 itme_granule_residency(struct itme_granule *g);
+spinlock_t *itme_granule_lock(struct itme_granule *g);
 void itme_granule_init_locks(void);
 
 /* fault.c */
 extern const struct vm_operations_struct itme_vm_ops;
+extern const struct vm_operations_struct itme_tiered_vm_ops;
 
 /* read.c */
 ssize_t itme_read_iter(struct kiocb *iocb, struct iov_iter *to);
+
+/* write.c */
+ssize_t itme_write_iter(struct kiocb *iocb, struct iov_iter *from);
+int itme_fsync(struct file *file, loff_t start, loff_t end, int datasync);
+int itme_write_zeros(struct itme_region *region, u64 pos, u64 bytes);
+
+/* seal.c */
+int itme_seal(struct file *file);
+
+/* punch.c */
+long itme_fallocate(struct file *file, int mode, loff_t offset, loff_t bytes);
+
+/* dirty.c */
+void itme_dirty_setup(struct itme_instance *inst);
+unsigned long itme_dirty_limit(const struct itme_instance *inst);
+unsigned long itme_dirty_background(const struct itme_instance *inst);
+int itme_dirty_mark(struct itme_region *region, struct itme_granule *g, struct folio *folio);
+void itme_dirty_note(struct itme_region *region, struct itme_granule *g);
+bool itme_dirty_forget(struct itme_region *region, struct itme_granule *g);
+int itme_dirty_may_write(struct itme_region *region, struct itme_granule *g);
+int itme_dirty_wait(struct itme_region *region, struct itme_granule *g);
+bool itme_dirty_gave_up(const struct itme_region *region);
+bool itme_dirty_referenced(const struct folio *folio, int own);
+void itme_dirty_clean_locked(struct itme_region *region, struct itme_granule *g);
+
+/* writeback.c */
+int itme_writeback_sync(struct itme_region *region, u64 first, u64 last, bool killable);
+void itme_writeback_start(struct itme_region *region, u64 granule);
+void itme_writeback_kick(struct itme_instance *inst, unsigned long delay);
+void itme_writeback_want_frame(struct itme_instance *inst);
+struct folio *itme_writeback_own(struct itme_region *region, struct itme_granule *g);
+void itme_writeback_disown(struct itme_region *region, struct itme_granule *g,
+			   struct folio *folio, int err);
+int itme_writeback_wait(struct itme_region *region, struct itme_granule *g, bool killable);
+int itme_writeback_setup(struct itme_instance *inst);
+void itme_writeback_teardown(struct itme_instance *inst);
+void itme_writeback_add_region(struct itme_region *region);
+void itme_writeback_remove_region(struct itme_region *region);
+int itme_writeback_all(struct itme_instance *inst, bool wait);
 
 /* fill.c */
 int itme_fill_init(void);
@@ -541,18 +624,21 @@ int itme_migrate_start(struct itme_region *region, u64 granule, enum itme_tier t
 /* poison.c */
 bool itme_poison_in_frame(struct folio *folio);
 bool itme_poison_at(struct folio *folio, size_t offset, size_t bytes);
-void itme_poison_retire(struct itme_region *region, u64 granule, struct folio *folio);
+int itme_poison_retire(struct itme_region *region, u64 granule, struct folio *folio);
 void itme_poison_retire_claimed(struct itme_region *region, u64 granule, struct folio *folio);
 bool itme_poison_copy_fails(void);
 void itme_poison_init(void);
 void itme_poison_exit(void);
 
 /* store.c */
-int itme_store_open(struct itme_region *region, int fd);
+int itme_store_open(struct itme_region *region, int fd, bool writable);
 void itme_store_close(struct itme_region *region);
 ssize_t itme_store_submit(struct itme_region *region, struct kiocb *iocb,
 			  struct iov_iter *to, loff_t pos, int flags);
 bool itme_store_wait_unlocked(struct itme_region *region);
+int itme_store_write(struct itme_region *region, loff_t pos, struct iov_iter *from);
+int itme_store_punch(struct itme_region *region, loff_t pos, u64 bytes);
+int itme_store_sync(struct itme_region *region, loff_t start, loff_t end, int datasync);
 ssize_t itme_store_read_direct(struct itme_region *region, loff_t pos, struct iov_iter *to,
 			       int flags);
 

@@ -2,6 +2,7 @@
 /* Taking a granule's frame away: drop it, or move its data to another frame. */
 #include <linux/ktime.h>
 #include <linux/pagemap.h>
+#include <linux/rmap.h>
 #include <linux/slab.h>
 #include "itme.h"
 #include "trace.h"
@@ -26,11 +27,9 @@ static int revoke(struct itme_region *region, struct itme_granule *g, struct fol
 		itme_granule_resident(region, g, folio, g->tier, 0);
 		return -EAGAIN;
 	}
-	/*
-	 * A region that can be written to calls folio_mkclean() here first: on
-	 * some kernels a zap loses the dirty bit of a PMD. Read-only ones have
-	 * none to lose.
-	 */
+	/* On some kernels a zap loses the dirty bit of a PMD. */
+	if (region->writable && folio_mkclean(folio))
+		folio_set_dirty(folio);
 	unmap_mapping_pages(region->inode.i_mapping, folio->index, folio_nr_pages(folio), false);
 	/* Who only looks at it for a moment does not hold it. */
 	for (tries = 0; tries < REVOKE_TRIES; tries++) {
@@ -45,6 +44,14 @@ static int revoke(struct itme_region *region, struct itme_granule *g, struct fol
 	return -EBUSY;
 }
 
+/* After revoke(): the granule keeps its frame. */
+static void give_back(struct itme_region *region, struct itme_granule *g, struct folio *folio)
+{
+	folio_ref_unfreeze(folio, 1);
+	itme_granule_resident(region, g, folio, g->tier, 0);
+	folio_unlock(folio);
+}
+
 /* The frame belongs to no granule any more: the caller's alone. */
 static void release(struct folio *folio)
 {
@@ -54,15 +61,16 @@ static void release(struct folio *folio)
 }
 
 /**
- * itme_migrate_drop - take a clean granule out of memory
+ * itme_migrate_drop - take a granule out of memory
  * @region: its region
  * @granule: its number
  * @folio: its frame, which the caller took off its list
  * @claim: ITME_CLAIM_* of what may be dropped too
  *
  * Return: 0, the frame is the caller's; -ENOENT where @folio is not its frame;
- * -EAGAIN where a waiter, a pin or, with ITME_CLAIM_NOWAIT, a lock comes first; -EBUSY
- * where the frame is held.
+ * -EAGAIN where a waiter, a pin, a write to the store or, with ITME_CLAIM_NOWAIT, a
+ * lock comes first; -EUCLEAN where it is dirty, unless @claim says so; -EBUSY where
+ * the frame is held.
  */
 int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *folio,
 		      unsigned int claim)
@@ -79,6 +87,14 @@ int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *fol
 	err = revoke(region, g, folio, claim, 0);
 	if (err)
 		return err;
+	/* The last word: nobody else has a reference to write through any more. */
+	if (region->writable && folio_test_dirty(folio) && !(claim & ITME_CLAIM_DIRTY)) {
+		itme_dirty_note(region, g);
+		give_back(region, g, folio);
+		return -EUCLEAN;
+	}
+	if (region->writable)
+		itme_dirty_forget(region, g);
 	atomic_long_dec(&region->resident[tier]);
 	itme_count_add(region, evict_bytes, itme_granule_bytes(region->inst));
 	wasted = itme_granule_absent(region, g, 0) & ITME_GRANULE_AHEAD;
@@ -124,7 +140,7 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 	enum itme_tier from_tier;
 	int err;
 
-	err = itme_granule_claim(region, g, from, claim);
+	err = itme_granule_claim(region, g, from, claim | ITME_CLAIM_DIRTY);
 	if (err)
 		return err;
 	from_tier = g->tier;
@@ -135,6 +151,11 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 		return err;
 	}
 	if (itme_poison_in_frame(from) || itme_poison_copy_fails() || folio_mc_copy(to, from)) {
+		/* What the store does not have stays where it is, as far as it can be read. */
+		if (region->writable && folio_test_dirty(from)) {
+			give_back(region, g, from);
+			return -EBUSY;
+		}
 		folio_ref_unfreeze(from, 1);
 		itme_poison_retire_claimed(region, granule, from);
 		folio_unlock(from);
@@ -142,6 +163,8 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 		return -EHWPOISON;
 	}
 	itme_frame_bind(to, region, granule);
+	if (region->writable && folio_test_dirty(from))
+		folio_set_dirty(to);
 	/* Counted first: whoever waits for the move reads the counters next. */
 	atomic_long_dec(&region->resident[from_tier]);
 	atomic_long_inc(&region->resident[to_tier]);

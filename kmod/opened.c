@@ -9,15 +9,22 @@
  * @inode: the region's inode
  * @file: the new open file
  *
- * Return: 0; -EROFS for anything but reading; -ENOMEM.
+ * Return: 0; -EPERM for writing to what is sealed; -EROFS for anything but reading of a region that is read-only; -EINVAL
+ * for neither reading nor writing; -ENOMEM.
  */
 int itme_opened_open(struct inode *inode, struct file *file)
 {
 	struct itme_opened *opened;
 
-	/* Every region is read-only so far. Access mode 3 is neither reading nor writing. */
-	if ((file->f_mode & FMODE_WRITE) || !(file->f_mode & FMODE_READ))
+	bool writable = itme_region_of(inode)->writable;
+
+	/* Access mode 3 is neither reading nor writing. */
+	if (itme_region_of(inode)->sealed && (file->f_mode & FMODE_WRITE))
+		return -EPERM;
+	if (!writable && ((file->f_mode & FMODE_WRITE) || !(file->f_mode & FMODE_READ)))
 		return -EROFS;
+	if (!(file->f_mode & (FMODE_READ | FMODE_WRITE)))
+		return -EINVAL;
 	opened = kzalloc(sizeof(*opened), GFP_KERNEL_ACCOUNT);
 	if (!opened)
 		return -ENOMEM;

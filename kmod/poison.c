@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory errors. The data of a read-only region is in the store too: a granule
- * whose frame has met poison becomes absent, is read into another frame by the
- * next who wants it, and the frame is retired, allocated for ever.
+ * Memory errors. The data of a clean granule is in the store too: where its frame has
+ * met poison it becomes absent, is read into another frame by the next who wants it,
+ * and the frame is retired, allocated for ever. A dirty granule is not given up: what
+ * is poisoned of it cannot be read, and the rest is written to the store first.
  */
 #include <linux/debugfs.h>
 #include <linux/fault-inject.h>
@@ -56,6 +57,7 @@ void itme_poison_retire_claimed(struct itme_region *region, u64 granule, struct 
 	enum itme_tier tier = g->tier;
 
 	itme_frame_unbind(folio);
+	itme_dirty_forget(region, g);
 	/* Counted first: whoever waits for the granule reads the counters next. */
 	atomic_long_dec(&region->resident[tier]);
 	itme_count_add(region, retired_bytes, itme_granule_bytes(inst));
@@ -74,25 +76,33 @@ void itme_poison_retire_claimed(struct itme_region *region, u64 granule, struct 
  *
  * Does nothing where somebody else owns the frame just now: the reader looks
  * again. Process context, no folio lock held.
+ *
+ * Return: 0; -EUCLEAN where the granule is dirty: it keeps the frame until what can
+ * be read of it is in the store, which is begun.
  */
-void itme_poison_retire(struct itme_region *region, u64 granule, struct folio *folio)
+int itme_poison_retire(struct itme_region *region, u64 granule, struct folio *folio)
 {
 	struct itme_granule *g = itme_region_granule(region, granule);
 	struct folio *own;
 	enum itme_tier tier;
+	int err = -ENOENT;
 
 	own = itme_victim_take_granule(region->inst, g, &tier);
 	if (!own)
-		return;
-	if (own != folio || itme_granule_claim(region, g, folio,
-							  ITME_CLAIM_UNSEEN | ITME_CLAIM_PINNED)) {
+		return 0;
+	if (own == folio)
+		err = itme_granule_claim(region, g, folio, ITME_CLAIM_UNSEEN | ITME_CLAIM_PINNED);
+	if (err) {
 		itme_victim_list(region->inst, own, tier, ITME_LIST_SETTLED);
-		return;
+		if (err == -EUCLEAN)
+			itme_writeback_start(region, granule);
+		return err == -EUCLEAN ? err : 0;
 	}
 	folio_lock(folio);
 	unmap_mapping_pages(region->inode.i_mapping, folio->index, folio_nr_pages(folio), false);
 	itme_poison_retire_claimed(region, granule, folio);
 	folio_unlock(folio);
+	return 0;
 }
 
 #ifdef CONFIG_FAULT_INJECTION_DEBUG_FS

@@ -11,7 +11,8 @@
  * The user copy holds a reference on the frame and no lock: the buffer may be
  * a mapping of the same granule. The copy stops at poison as at a bad address.
  *
- * Return: bytes copied; -EFAULT; 0 where poison was met, for another try.
+ * Return: bytes copied; -EFAULT; 0 where poison was met, for another try; -EIO where
+ * it has taken the only copy.
  */
 static ssize_t read_resident(struct itme_region *region, u64 granule, struct folio *folio,
 			     size_t offset, size_t bytes, struct iov_iter *to)
@@ -21,8 +22,9 @@ static ssize_t read_resident(struct itme_region *region, u64 granule, struct fol
 	if (!itme_poison_at(folio, offset, bytes))
 		copied = _copy_mc_to_iter(folio_address(folio) + offset, bytes, to) ?: -EFAULT;
 	if (unlikely(copied != bytes) && itme_poison_at(folio, offset, bytes)) {
-		itme_poison_retire(region, granule, folio);
 		copied = max(copied, 0L);
+		if (itme_poison_retire(region, granule, folio) == -EUCLEAN)
+			copied = copied ?: -EIO;
 	}
 	folio_put(folio);
 	return copied;

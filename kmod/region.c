@@ -136,14 +136,17 @@ static void evict_granule(struct itme_region *region, u64 granule, struct itme_g
 	folio = itme_victim_take_granule(inst, g, &tier);
 	if (!folio)
 		return; /* a mover owns it; it is listed or gone when the mover ends */
+	if (region->writable && folio_test_dirty(folio)) /* all has been tried */
+		itme_count_add(region, lost_bytes, itme_granule_valid_bytes(region, granule));
 	if (itme_migrate_drop(region, granule, folio,
-			      ITME_CLAIM_UNSEEN | ITME_CLAIM_PINNED) == 0) {
+			      ITME_CLAIM_UNSEEN | ITME_CLAIM_PINNED | ITME_CLAIM_DIRTY) == 0) {
 		itme_frame_put(inst, tier, folio);
 		return;
 	}
 	folio_lock(folio);
 	itme_frame_unbind(folio);
 	folio_unlock(folio);
+	itme_dirty_forget(region, g);
 	itme_granule_absent(region, g, 0);
 	atomic_long_dec(&region->resident[tier]);
 	folio->private = NULL;
@@ -174,6 +177,15 @@ static bool evict_all(struct itme_region *region)
 	return empty;
 }
 
+static void report_lost(struct itme_region *region)
+{
+	s64 lost = atomic64_read(&region->counters.value[ITME_COUNTER_lost_bytes]);
+
+	if (lost)
+		pr_err("%s: region %lu: %lld bytes that the store did not take are lost\n",
+		       region->inst->name, region->inode.i_ino, lost);
+}
+
 /**
  * itme_region_evict - the last user is gone: give back frames and store
  * @region: a region whose inode is being evicted
@@ -185,10 +197,13 @@ void itme_region_evict(struct itme_region *region)
 	u64 slot;
 
 	itme_sysfs_del_region(region); /* it must not look at what goes away below */
+	if (!list_empty(&region->writable_node))
+		itme_writeback_remove_region(region);
 	if (region->chunks) {
 		do {
 			wait_var_event(&region->busy, !atomic_read(&region->busy));
 		} while (!evict_all(region));
+		report_lost(region);
 		/* An evictor may still be putting the frame that it took. */
 		wait_var_event(&region->busy, !atomic_read(&region->busy));
 		for (slot = 0; slot < nr_chunk_slots(region); slot++) {
@@ -205,15 +220,27 @@ void itme_region_evict(struct itme_region *region)
 
 static int region_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	struct itme_region *region = itme_region_of(file_inode(file));
+
 	/* No VM_PFNMAP, no VM_MIXEDMAP: ordinary pages that GUP can take. */
-	vma->vm_ops = &itme_vm_ops;
+	if (READ_ONCE(region->sealed) && (vma->vm_flags & VM_SHARED)) {
+		if (vma->vm_flags & VM_WRITE)
+			return -EPERM;
+		vm_flags_clear(vma, VM_MAYWRITE);
+	}
+	vma->vm_ops = region->writable ? &itme_tiered_vm_ops : &itme_vm_ops;
 	file_accessed(file);
 	return 0;
 }
 
 static int region_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
 {
-	if (attr->ia_valid & ATTR_SIZE)
+	struct itme_region *region = itme_region_of(d_inode(dentry));
+
+	/* Its size is its store's. What writes a file anew finds it as large as it was. */
+	if ((attr->ia_valid & ATTR_SIZE) && attr->ia_size != region->bytes)
+		return region->writable ? -EINVAL : -EROFS;
+	if ((attr->ia_valid & ATTR_SIZE) && !region->writable)
 		return -EROFS;
 	return simple_setattr(idmap, dentry, attr);
 }
@@ -223,10 +250,13 @@ const struct file_operations itme_region_file_operations = {
 	.release = itme_opened_release,
 	.llseek = generic_file_llseek,
 	.read_iter = itme_read_iter,
+	.write_iter = itme_write_iter,
 	.splice_read = copy_splice_read,
+	.splice_write = iter_file_splice_write,
 	.mmap = region_mmap,
 	.get_unmapped_area = thp_get_unmapped_area,
-	.fsync = noop_fsync,
+	.fsync = itme_fsync,
+	.fallocate = itme_fallocate,
 	.fadvise = itme_fadvise,
 	.unlocked_ioctl = itme_region_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,

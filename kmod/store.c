@@ -3,6 +3,7 @@
 #include <linux/blkdev.h>
 #include <linux/cred.h>
 #include <linux/delay.h>
+#include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/major.h>
 #include <linux/pagemap.h>
@@ -54,11 +55,29 @@ static int check_size(struct file *file)
 	return 0;
 }
 
-static int check(struct file *file)
+/* Bytes are written in pages, whole ones. */
+static int check_writable_size(const struct file *file)
+{
+	return i_size_read(data_inode(file)) % PAGE_SIZE ? -EINVAL : 0;
+}
+
+static bool is_attached(const struct inode *inode)
+{
+	struct itme_region *region;
+
+	lockdep_assert_held(&stores_mutex);
+	list_for_each_entry(region, &stores, store_node)
+		if (data_inode(region->store) == inode)
+			return true;
+	return false;
+}
+
+static int check(struct file *file, bool writable)
 {
 	struct inode *inode = file_inode(file);
+	fmode_t mode = FMODE_READ | (writable ? FMODE_WRITE : 0);
 
-	if (!(file->f_mode & FMODE_READ))
+	if ((file->f_mode & mode) != mode)
 		return -EBADF;
 	if (S_ISDIR(inode->i_mode))
 		return -EISDIR;
@@ -66,7 +85,11 @@ static int check(struct file *file)
 		return -EINVAL;
 	if (inode->i_sb->s_type == &itme_fs_type)
 		return -ELOOP;
-	return check_size(file);
+	scoped_guard(mutex, &stores_mutex) {
+		if (is_attached(data_inode(file)))
+			return -EBUSY;
+	}
+	return check_size(file) ?: (writable ? check_writable_size(file) : 0);
 }
 
 /* A file of our own with O_DIRECT, so that the caller's flags and offset stay apart. */
@@ -76,10 +99,14 @@ static struct file *reopen(struct itme_region *region, struct file *file)
 	int err;
 
 	if (S_ISBLK(file_inode(file)->i_mode))
-		return bdev_file_open_by_dev(data_inode(file)->i_rdev, BLK_OPEN_READ, region,
-					     NULL);
-	own = dentry_open(&file->f_path, O_RDONLY | O_LARGEFILE | O_DIRECT, current_cred());
-	if (IS_ERR(own))
+		return bdev_file_open_by_dev(data_inode(file)->i_rdev,
+					     BLK_OPEN_READ |
+					     (region->writable ? BLK_OPEN_WRITE : 0),
+					     region, NULL);
+	own = dentry_open(&file->f_path,
+			  (region->writable ? O_RDWR : O_RDONLY) | O_LARGEFILE | O_DIRECT,
+			  current_cred());
+	if (IS_ERR(own) || region->writable)
 		return own;
 	err = deny_write_access(own);
 	if (err) {
@@ -94,7 +121,8 @@ static void close_own(struct itme_region *region)
 	if (region->store_is_bdev) {
 		bdev_fput(region->store);
 	} else {
-		allow_write_access(region->store);
+		if (!region->writable)
+			allow_write_access(region->store);
 		fput(region->store);
 	}
 	region->store = NULL;
@@ -103,12 +131,10 @@ static void close_own(struct itme_region *region)
 static int add_store(struct itme_region *region)
 {
 	struct inode *inode = data_inode(region->store);
-	struct itme_region *other;
 
 	guard(mutex)(&stores_mutex);
-	list_for_each_entry(other, &stores, store_node)
-		if (data_inode(other->store) == inode)
-			return -EBUSY;
+	if (is_attached(inode)) /* again: two may attach at a time */
+		return -EBUSY;
 	if (on_loop_device(inode) && loop_over_region())
 		return -ELOOP;
 	list_add(&region->store_node, &stores);
@@ -119,10 +145,11 @@ static int add_store(struct itme_region *region)
  * itme_store_open - take a store for a new region
  * @region: the region; its store and size are set
  * @fd: the caller's descriptor
+ * @writable: the region can be written to
  *
  * Return: 0 or an error of &struct itme_attach.
  */
-int itme_store_open(struct itme_region *region, int fd)
+int itme_store_open(struct itme_region *region, int fd, bool writable)
 {
 	struct file *file = fget(fd); /* NULL for O_PATH too */
 	struct file *own;
@@ -130,9 +157,10 @@ int itme_store_open(struct itme_region *region, int fd)
 
 	if (!file)
 		return -EBADF;
-	err = check(file);
+	err = check(file, writable);
 	if (err)
 		goto out;
+	region->writable = writable;
 	own = reopen(region, file);
 	if (IS_ERR(own)) {
 		err = PTR_ERR(own);
@@ -143,6 +171,8 @@ int itme_store_open(struct itme_region *region, int fd)
 	/* Again, now that writers are denied: until then the size could change. */
 	err = own->f_mode & FMODE_CAN_ODIRECT ? check_size(own) : -EINVAL;
 	region->bytes = i_size_read(data_inode(own));
+	if (!err && writable)
+		err = check_writable_size(own);
 	if (!err)
 		err = add_store(region);
 	if (err)
@@ -184,6 +214,68 @@ ssize_t itme_store_submit(struct itme_region *region, struct kiocb *iocb,
 	iocb->ki_flags |= flags | IOCB_DIRECT; /* a block device has no O_DIRECT in its flags */
 	iocb->ki_pos = pos;
 	return vfs_iocb_iter_read(region->store, iocb, to);
+}
+
+/**
+ * itme_store_write - write to the store past its page cache
+ * @region: a writable region
+ * @pos: byte offset, a multiple of the page size
+ * @from: whole pages
+ *
+ * Waits for the store. The data may still be in a cache of the device's then: see
+ * itme_store_sync().
+ *
+ * Return: 0, all of it is written; or an error.
+ */
+int itme_store_write(struct itme_region *region, loff_t pos, struct iov_iter *from)
+{
+	while (iov_iter_count(from)) {
+		struct kiocb iocb;
+		ssize_t n;
+
+		init_sync_kiocb(&iocb, region->store);
+		iocb.ki_flags |= IOCB_DIRECT;
+		iocb.ki_pos = pos;
+		n = vfs_iocb_iter_write(region->store, &iocb, from);
+		if (n <= 0)
+			return n ?: -EIO;
+		pos += n;
+	}
+	return 0;
+}
+
+/**
+ * itme_store_punch - have the store keep nothing of a range, and give zeros for it
+ * @region: a writable region
+ * @pos: byte offset, a multiple of the page size
+ * @bytes: whole pages
+ *
+ * Return: 0; -EOPNOTSUPP where the store cannot; or another error.
+ */
+int itme_store_punch(struct itme_region *region, loff_t pos, u64 bytes)
+{
+	return vfs_fallocate(region->store, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, pos,
+			     bytes);
+}
+
+/**
+ * itme_store_sync - make what was written to the store last
+ * @region: a writable region
+ * @start: first byte
+ * @end: last byte
+ * @datasync: without what is only about the file, as fdatasync(2)
+ *
+ * An error is told to every open file of the region.
+ *
+ * Return: 0 or an error.
+ */
+int itme_store_sync(struct itme_region *region, loff_t start, loff_t end, int datasync)
+{
+	int err = vfs_fsync_range(region->store, start, end, datasync);
+
+	if (err)
+		mapping_set_error(region->inode.i_mapping, err);
+	return err;
 }
 
 /**

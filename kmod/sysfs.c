@@ -162,6 +162,72 @@ static ssize_t show_queued(struct itme_kobj *k, const struct itme_attr *attr, ch
 	return sysfs_emit(buf, "%llu\n", frames_to_bytes(k->inst, granules));
 }
 
+static ssize_t show_dirty(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	unsigned long granules = atomic_long_read(k->region ? &k->region->nr_dirty :
+							      &k->inst->nr_dirty);
+
+	return sysfs_emit(buf, "%llu\n", frames_to_bytes(k->inst, granules));
+}
+
+static ssize_t show_dirty_limit(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", frames_to_bytes(k->inst, itme_dirty_limit(k->inst)));
+}
+
+static ssize_t show_background(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n",
+			  frames_to_bytes(k->inst, itme_dirty_background(k->inst)));
+}
+
+/* 0 asks for the default; what is below a granule would be taken for it. */
+static ssize_t store_dirty_frames(struct itme_kobj *k, u64 *frames, u64 value)
+{
+	if (value && !(value >> k->inst->granule_shift))
+		return -EINVAL;
+	WRITE_ONCE(*frames, value >> k->inst->granule_shift);
+	wake_up_all(&k->inst->dirty_wait);
+	itme_writeback_kick(k->inst, 0);
+	return 0;
+}
+
+static ssize_t store_dirty_limit(struct itme_kobj *k, const struct itme_attr *attr, u64 value)
+{
+	return store_dirty_frames(k, &k->inst->dirty_limit_frames, value);
+}
+
+static ssize_t store_background(struct itme_kobj *k, const struct itme_attr *attr, u64 value)
+{
+	return store_dirty_frames(k, &k->inst->dirty_background_frames, value);
+}
+
+static ssize_t show_delay(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(k->inst->writeback_delay_ms));
+}
+
+static ssize_t store_delay(struct itme_kobj *k, const struct itme_attr *attr, u64 value)
+{
+	if (value > 3600 * MSEC_PER_SEC)
+		return -EINVAL;
+	WRITE_ONCE(k->inst->writeback_delay_ms, value);
+	itme_writeback_kick(k->inst, 0);
+	return 0;
+}
+
+static ssize_t show_mode(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	const char *mode = k->region->writable ? "tiered" : "read-only";
+
+	return sysfs_emit(buf, "%s\n", READ_ONCE(k->region->sealed) ? "sealed" : mode);
+}
+
+static ssize_t show_write_error(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", -READ_ONCE(k->region->write_error));
+}
+
 static ssize_t show_counter(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
 {
 	const struct itme_counters *counters = k->region ? &k->region->counters :
@@ -212,6 +278,12 @@ ATTR(attr_inflight, "inflight_bytes", 0644, show_inflight, store_inflight, 0);
 ATTR(attr_pin_limit, "pin_limit_bytes", 0644, show_pin_limit, store_pin_limit, 0);
 ATTR(attr_pinned, "pinned_bytes", 0444, show_pinned, NULL, 0);
 ATTR(attr_queued, "queued_bytes", 0444, show_queued, NULL, 0);
+ATTR(attr_dirty, "dirty_bytes", 0444, show_dirty, NULL, 0);
+ATTR(attr_dirty_limit, "writeback_limit_bytes", 0644, show_dirty_limit, store_dirty_limit, 0);
+ATTR(attr_background, "writeback_background_bytes", 0644, show_background, store_background, 0);
+ATTR(attr_delay, "writeback_delay_ms", 0644, show_delay, store_delay, 0);
+ATTR(attr_mode, "mode", 0444, show_mode, NULL, 0);
+ATTR(attr_write_error, "writeback_errno", 0444, show_write_error, NULL, 0);
 ATTR(attr_dram, "dram_bytes", 0644, show_budget, store_budget, ITME_TIER_DRAM);
 ATTR(attr_cxl, "cxl_bytes", 0644, show_budget, store_budget, ITME_TIER_CXL);
 ATTR(attr_dram_current, "dram_current_bytes", 0444, show_current, NULL, ITME_TIER_DRAM);
@@ -239,6 +311,10 @@ static struct attribute *instance_attrs[] = {
 	&attr_pin_limit.attr,
 	&attr_pinned.attr,
 	&attr_queued.attr,
+	&attr_dirty.attr,
+	&attr_dirty_limit.attr,
+	&attr_background.attr,
+	&attr_delay.attr,
 	&attr_dram.attr,
 	&attr_cxl.attr,
 	&attr_dram_current.attr,
@@ -262,6 +338,9 @@ static struct attribute *region_attrs[] = {
 	&attr_cxl_resident.attr,
 	&attr_pinned.attr,
 	&attr_queued.attr,
+	&attr_dirty.attr,
+	&attr_mode.attr,
+	&attr_write_error.attr,
 	ITME_COUNTERS(COUNTER_LIST)
 	NULL,
 };

@@ -158,6 +158,32 @@ TRACE_EVENT(evict,
 		  show_tier(__entry->tier), __entry->wasted)
 );
 
+/* A granule was written to the store, or could not be; latency is that of its run. */
+TRACE_EVENT(writeback,
+	TP_PROTO(const struct itme_region *region, u64 granule, u64 bytes, u64 latency_ns,
+		 int error),
+	TP_ARGS(region, granule, bytes, latency_ns, error),
+	TP_STRUCT__entry(
+		__field(u32, dev)
+		__field(s32, error)
+		__field(u64, region)
+		__field(u64, granule)
+		__field(u64, bytes)
+		__field(u64, latency_ns)
+	),
+	TP_fast_assign(
+		__entry->dev = region->inode.i_sb->s_dev;
+		__entry->error = error;
+		__entry->region = region->inode.i_ino;
+		__entry->granule = granule;
+		__entry->bytes = bytes;
+		__entry->latency_ns = latency_ns;
+	),
+	TP_printk("dev=%u:%u region=%llu granule=%llu bytes=%llu latency_ns=%llu error=%d",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->region, __entry->granule,
+		  __entry->bytes, __entry->latency_ns, __entry->error)
+);
+
 /* One entry of a HINT, with its results; cookie as the caller gave it. */
 TRACE_EVENT(hint,
 	TP_PROTO(const struct itme_region *region, const struct itme_hint *hint),

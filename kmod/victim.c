@@ -529,6 +529,7 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 				  enum itme_taker taker)
 {
 	struct search search = { .taker = taker };
+	bool dirty = false;
 	unsigned int claim = claim_of(taker);
 	unsigned long tries = READ_ONCE(inst->pool[tier].held) + ITME_LISTS;
 
@@ -542,7 +543,7 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 		if (taker == ITME_TAKER_FAULT && may_demote(inst, tier))
 			return NULL;
 		if (!take_victim(inst, &from, &search, &v))
-			return NULL;
+			break;
 		err = from == ITME_TIER_DRAM ? demote(inst, &v, claim) : -ENOSPC;
 		if (err == -ENOSPC)
 			err = itme_migrate_drop(v.region, v.granule, v.folio, claim);
@@ -550,6 +551,7 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 			itme_region_busy_put(v.region);
 			continue;
 		}
+		dirty = dirty || err == -EUCLEAN;
 		if (err) { /* behind the others; also out of the window, so as not to block it */
 			if (from == tier && !search.failed[v.list])
 				search.failed[v.list] = v.folio;
@@ -565,6 +567,8 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 		itme_frame_put(inst, from, v.folio);
 		search.renewed = true;
 	}
+	if (dirty && taker >= ITME_TAKER_PRESSURE)
+		itme_writeback_want_frame(inst);
 	return NULL;
 }
 

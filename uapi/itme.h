@@ -19,7 +19,7 @@
  * refuses a tail that is not zero. Numbers never change their meaning.
  *
  * INFO and ATTACH are issued on the root directory of a mount, HINT, WAIT,
- * RESIDENCY and STAT on an open region; INFO works on both.
+ * RESIDENCY, STAT and SEAL on an open region; INFO works on both.
  *
  * Errors common to all commands:
  *
@@ -100,18 +100,24 @@ struct itme_info {
 /** define ITME_FEATURE_FADVISE - posix_fadvise(2) and madvise(2) are hints */
 #define ITME_FEATURE_FADVISE (1ULL << 2)
 
+/** define ITME_FEATURE_READ_WRITE - regions can be attached for writing */
+#define ITME_FEATURE_READ_WRITE (1ULL << 3)
+
 /** define ITME_NAME_MAX - longest region name in bytes, without the NUL */
 #define ITME_NAME_MAX 255
 
 /** define ITME_ATTACH_MODE - &itme_attach.mode is given; else it is 0600 */
 #define ITME_ATTACH_MODE (1U << 0)
+/** define ITME_ATTACH_WRITE - the region can be written to, and the store is */
+#define ITME_ATTACH_WRITE (1U << 1)
 
 /**
  * struct itme_attach - ITME_IOC_ATTACH: make a region of a store
  * @size: (in) sizeof(struct itme_attach)
  * @flags: (in) bits ITME_ATTACH_*
- * @fd: (in) the store, open for reading: a regular file or a block device that
- *	can do O_DIRECT. The module reopens it; the descriptor may be closed after.
+ * @fd: (in) the store, open for reading, with ITME_ATTACH_WRITE also for writing: a
+ *	regular file or a block device that can do O_DIRECT. The module reopens it; the
+ *	descriptor may be closed after.
  * @mode: (in) permission bits of the region, 0 to 0777, with ITME_ATTACH_MODE
  * @name: (in) address of the region's name, @name_len bytes, no NUL needed.
  *	One path component: not empty, no '/', no control character, not "." or "..".
@@ -123,9 +129,15 @@ struct itme_info {
  * regular file denies local writers (ETXTBSY to them) and a block device is
  * claimed for as long as the region lives. unlink(2) of the region detaches it.
  *
+ * With ITME_ATTACH_WRITE the file's writers are not denied: who writes to it beside the
+ * region sees and leaves behind any mixture. unlink(2) writes what is dirty first, and
+ * fails with the store's error where that fails; the region then stays as it is.
+ *
  * Errors beside the common ones:
  *
- *  - EBADF: @fd is not open for reading, or is O_PATH.
+ *  - EBADF: @fd is not open for reading, or not for writing with ITME_ATTACH_WRITE,
+ *    or is O_PATH.
+ *  - EINVAL: with ITME_ATTACH_WRITE, the store's size is no multiple of 4096.
  *  - EISDIR: @fd is a directory.
  *  - EINVAL: @fd is no regular file or block device, cannot do O_DIRECT,
  *    or the name is not one path component.
@@ -134,7 +146,8 @@ struct itme_info {
  *  - ENAMETOOLONG: @name_len is above ITME_NAME_MAX.
  *  - EEXIST: a region of that name is there.
  *  - EBUSY: the store is attached already, or the block device is in use.
- *  - ETXTBSY: the file is open for writing.
+ *  - ETXTBSY: the file is open for writing; or, with ITME_ATTACH_WRITE, is being
+ *    executed or used for swap.
  *  - ELOOP: the store lies on an itme mount, or is a loop device while a
  *    region backs one.
  */
@@ -344,7 +357,7 @@ struct itme_wait {
 #define ITME_RESIDENCY_TIER_MASK 0x03
 /** define ITME_RESIDENCY_BUSY - a fill or a move is queued or under way */
 #define ITME_RESIDENCY_BUSY 0x04
-/** define ITME_RESIDENCY_DIRTY - not yet written back (no read-only region has it) */
+/** define ITME_RESIDENCY_DIRTY - the store may not have all of it yet */
 #define ITME_RESIDENCY_DIRTY 0x08
 /** define ITME_RESIDENCY_PINNED - kept in its tier by a pin */
 #define ITME_RESIDENCY_PINNED 0x10
@@ -415,6 +428,15 @@ struct itme_residency {
  * @degraded_bytes: (out) bytes that lost their pin or got it in a slower tier, for
  *	want of room
  * @retired_bytes: (out) bytes of frames taken out of use because of poison
+ * @dirty_bytes: (out) bytes of granules that the store may not have all of now
+ * @dirtied_bytes: (out) bytes of granules that have become dirty
+ * @writeback_count: (out) granules written to the store
+ * @writeback_bytes: (out) bytes written to the store
+ * @writeback_error_count: (out) granules that the store did not take; they stay dirty
+ * @throttle_count: (out) writes and stores that had to wait, because too much was
+ *	dirty or the granule was on its way to the store
+ * @lost_bytes: (out) dirty bytes that poison has taken, or that the store did not take
+ *	when the region ended
  */
 struct itme_stat {
 	__u32 size;
@@ -448,9 +470,41 @@ struct itme_stat {
 	__aligned_u64 cancelled_bytes;
 	__aligned_u64 degraded_bytes;
 	__aligned_u64 retired_bytes;
+	__aligned_u64 dirty_bytes;
+	__aligned_u64 dirtied_bytes;
+	__aligned_u64 writeback_count;
+	__aligned_u64 writeback_bytes;
+	__aligned_u64 writeback_error_count;
+	__aligned_u64 throttle_count;
+	__aligned_u64 lost_bytes;
 };
 
 /** define ITME_IOC_STAT - read &struct itme_stat */
 #define ITME_IOC_STAT _IO(ITME_IOC_TYPE, 0x84)
+
+/**
+ * struct itme_seal - ITME_IOC_SEAL: make the region immutable from now on
+ * @size: (in) sizeof(struct itme_seal)
+ * @flags: (in) zero
+ *
+ * Needs the region open for writing. What is dirty is written to the store first. Then
+ * write(2) and fallocate(2) give EPERM, as do open(2) for writing and mmap(2) of a
+ * shared mapping that could be written to; no granule is dirty any more. Again: no harm.
+ * It lasts until the region is detached.
+ *
+ * Errors beside the common ones:
+ *
+ *  - EBADF: the region is not open for writing.
+ *  - EBUSY: it is mapped shared by who could write to it (unmap first), or DMA into it
+ *    is under way.
+ *  - EIO, ENOSPC, EDQUOT: the store does not take what is dirty.
+ */
+struct itme_seal {
+	__u32 size;
+	__u32 flags;
+};
+
+/** define ITME_IOC_SEAL - make a region immutable, &struct itme_seal */
+#define ITME_IOC_SEAL _IO(ITME_IOC_TYPE, 0x86)
 
 #endif /* _UAPI_ITME_H */

@@ -21,9 +21,11 @@ struct Options {
 	Path mount, store;
 	std::string name;
 	std::string mode;
+	bool write = false;
 };
 
 constexpr std::uint32_t all_permissions = 0777;
+constexpr std::uint64_t page_bytes = 4096;
 
 // "640" or "0640"
 std::string mode_fault(std::string &text)
@@ -42,7 +44,9 @@ Error explain(int err, const Options &options, const std::string &name, Env &env
 	AttachAttempt attempt{.store = options.store, .mount = options.mount, .name = name};
 
 	attempt.is_block_device = std::filesystem::is_block_file(options.store, ec);
-	if (err == ETXTBSY)
+	attempt.writable = options.write;
+	attempt.odd_size = std::filesystem::file_size(options.store, ec) % page_bytes != 0 && !ec;
+	if (err == ETXTBSY && !options.write)
 		attempt.writers =
 			writers_of(env.root, std::filesystem::weakly_canonical(options.store, ec));
 	return explain_attach(err, attempt);
@@ -62,11 +66,13 @@ Result<void> run(const Options &options, Env &env)
 	const auto root = open_path(options.mount);
 	if (!root)
 		return std::unexpected(explain_path(root.error(), options.mount));
-	const auto store = open_path(options.store);
+	const auto store = open_path(options.store, options.write);
+	if (!store && store.error() == ETXTBSY)
+		return std::unexpected(explain(ETXTBSY, options, name, env));
 	if (!store)
 		return std::unexpected(explain_path(store.error(), options.store));
 
-	Attach request{.name = name};
+	Attach request{.name = name, .writable = options.write};
 	if (!options.mode.empty())
 		request.mode = std::stoul(options.mode, nullptr, 8);
 	const auto bytes = attach(*root, *store, request);
@@ -82,14 +88,15 @@ Result<void> run(const Options &options, Env &env)
 void add_attach(CLI::App &app, Action &action)
 {
 	auto options = std::make_shared<Options>();
-	auto *command = app.add_subcommand("attach",
-					   "make a region of a file or a block device, read-only");
+	auto *command = app.add_subcommand("attach", "make a region of a file or a block device");
 
 	command->add_option("MOUNT", options->mount, "an itme mount")->required();
 	command->add_option("FILE", options->store, "the store")->required();
 	command->add_option("--name", options->name, "of the region; else that of the file");
 	command->add_option("--mode", options->mode, "permissions of the region; else 0600")
 		->check(CLI::Validator{mode_fault, "OCTAL"});
+	command->add_flag("--write", options->write,
+			  "the region can be written to, and the store is; else read-only");
 	command->callback([options, &action] {
 		action = [options](Env &env) { return run(*options, env); };
 	});

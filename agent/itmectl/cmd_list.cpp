@@ -9,6 +9,8 @@
 #include "lib/table.hpp"
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <ostream>
 
@@ -49,6 +51,24 @@ std::string use_of(const Attributes &attributes, const std::string &tier)
 	return format_size(*current - *free) + " of " + format_size(*budget);
 }
 
+// What a store has refused, and what to do.
+void print_refused(std::ostream &out, const Path &path, const Path &mount,
+		   const Attributes &attributes)
+{
+	const auto found = attributes.find("writeback_errno");
+
+	if (found == attributes.end() || found->second == "0")
+		return;
+	const int err = std::atoi(found->second.c_str());
+	out << '\n'
+	    << path.string() << ": its store refuses what was written: " << errno_text(err) << ".\n"
+	    << "  " << size_of(attributes, "dirty_bytes")
+	    << " stay in memory, and are tried again every few seconds.\n  "
+	    << (err == ENOSPC || err == EDQUOT ? "Make room for it" : "Mend the store")
+	    << "; then 'sync -f " << mount.string()
+	    << "' succeeds. umount would lose what is refused.\n";
+}
+
 void print_human(std::ostream &out, const std::vector<Instance> &instances,
 		 const std::vector<MountInfo> &mounts)
 {
@@ -78,6 +98,13 @@ void print_human(std::ostream &out, const std::vector<Instance> &instances,
 	if (!regions.empty()) {
 		out << '\n';
 		regions.print(out);
+	}
+	for (const auto &instance : instances) {
+		const auto paths = mounts_of(instance, mounts);
+		const Path mount = paths.empty() ? Path{instance.name} : paths[0];
+
+		for (const auto &region : instance.regions)
+			print_refused(out, mount / region.name, mount, region.attributes);
 	}
 }
 

@@ -33,6 +33,7 @@ using Action = std::function<Result<void>(Env &)>;
 void add_list(CLI::App &app, Action &action);
 void add_info(CLI::App &app, Action &action);
 void add_attach(CLI::App &app, Action &action);
+void add_create(CLI::App &app, Action &action);
 void add_detach(CLI::App &app, Action &action);
 void add_umount(CLI::App &app, Action &action);
 void add_stat(CLI::App &app, Action &action);

@@ -14,7 +14,11 @@ constexpr Meaning setup[] = {
 	{"window_bytes", "kept for the newest residents"},
 	{"inflight_bytes", "most that hints have under way"},
 	{"pin_limit_bytes", "most that pins keep"},
+	{"writeback_limit_bytes", "most that may be dirty"},
+	{"writeback_background_bytes", "beyond this it is written at once"},
+	{"writeback_delay_ms", "so long it may stay dirty below that"},
 	{"size_bytes", "of the region"},
+	{"mode", "read-only, tiered (it can be written to) or sealed"},
 	{"store", "where it is read from"},
 };
 
@@ -27,6 +31,7 @@ constexpr Meaning memory[] = {
 	{"cxl_resident_bytes", "in CXL memory"},
 	{"pinned_bytes", "pinned"},
 	{"queued_bytes", "wanted by hints, not begun yet"},
+	{"dirty_bytes", "the store may not have all of it yet"},
 	{"metadata_bytes", "memory that describes the granules"},
 };
 
@@ -68,9 +73,19 @@ constexpr Meaning moves[] = {
 	{"retired_bytes", "frames taken out of use: poison"},
 };
 
+constexpr Meaning writes[] = {
+	{"dirtied_bytes", "became dirty"},
+	{"writeback_count", "granules written to the store"},
+	{"writeback_bytes", "written to the store"},
+	{"writeback_error_count", "granules that the store did not take"},
+	{"writeback_errno", "why the last was not taken; 0: it was"},
+	{"throttle_count", "writes and stores that had to wait for write-back"},
+	{"lost_bytes", "dirty, and never taken by the store"},
+};
+
 constexpr MeaningGroup groups[] = {
 	{"SETUP", setup}, {"MEMORY, NOW", memory}, {"DEMAND", demand}, {"FILLS", fills},
-	{"AHEAD", ahead}, {"HINTS", hints},        {"MOVES", moves},
+	{"AHEAD", ahead}, {"HINTS", hints},        {"MOVES", moves},   {"WRITES", writes},
 };
 
 } // namespace

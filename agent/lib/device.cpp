@@ -45,6 +45,7 @@ constexpr Name features[] = {
 	{ITME_FEATURE_READ_ONLY, "read-only"},
 	{ITME_FEATURE_HINT, "hint"},
 	{ITME_FEATURE_FADVISE, "fadvise"},
+	{ITME_FEATURE_READ_WRITE, "read-write"},
 };
 
 constexpr Name hint_ops[] = {
@@ -189,10 +190,12 @@ Sys<bool> is_itme(const Path &path)
 	return fs.f_type == ITME_MAGIC;
 }
 
-Sys<Fd> open_path(const Path &path)
+Sys<Fd> open_path(const Path &path, bool writable)
 {
+	const int access = writable ? O_RDWR : O_RDONLY;
+
 	// O_NONBLOCK: a FIFO given by mistake is refused and not waited for.
-	Fd fd{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+	Fd fd{open(path.c_str(), access | O_CLOEXEC | O_NONBLOCK)};
 	if (!fd)
 		return std::unexpected(errno);
 	return fd;
@@ -234,6 +237,8 @@ Sys<std::uint64_t> attach(const Fd &root, const Fd &store, const Attach &request
 		argument.flags |= ITME_ATTACH_MODE;
 		argument.mode = *request.mode;
 	}
+	if (request.writable)
+		argument.flags |= ITME_ATTACH_WRITE;
 	if (const int err = call(root, ITME_IOC_ATTACH, argument))
 		return std::unexpected(err);
 	return argument.region_bytes;
@@ -335,21 +340,42 @@ Sys<Counters> read_counters(const Fd &region)
 	if (const int err = call(region, ITME_IOC_STAT, stat))
 		return std::unexpected(err);
 	return Counters{
-		{"size_bytes", stat.region_bytes},       {"dram_resident_bytes", stat.dram_bytes},
-		{"cxl_resident_bytes", stat.cxl_bytes},  {"fault_count", stat.fault_count},
-		{"miss_count", stat.miss_count},         {"late_count", stat.late_count},
-		{"touch_count", stat.touch_count},       {"fill_count", stat.fill_count},
-		{"fill_bytes", stat.fill_bytes},         {"prefetch_bytes", stat.prefetch_bytes},
-		{"useful_bytes", stat.useful_bytes},     {"wasted_bytes", stat.wasted_bytes},
-		{"direct_bytes", stat.direct_bytes},     {"error_count", stat.error_count},
-		{"demote_bytes", stat.demote_bytes},     {"promote_bytes", stat.promote_bytes},
-		{"evict_bytes", stat.evict_bytes},       {"held_count", stat.held_count},
-		{"timeout_count", stat.timeout_count},   {"accepted_bytes", stat.accepted_bytes},
-		{"clipped_bytes", stat.clipped_bytes},   {"refused_bytes", stat.refused_bytes},
-		{"expired_bytes", stat.expired_bytes},   {"cancelled_bytes", stat.cancelled_bytes},
-		{"degraded_bytes", stat.degraded_bytes}, {"retired_bytes", stat.retired_bytes},
-		{"metadata_bytes", stat.metadata_bytes}, {"queued_bytes", stat.queued_bytes},
+		{"size_bytes", stat.region_bytes},
+		{"dram_resident_bytes", stat.dram_bytes},
+		{"cxl_resident_bytes", stat.cxl_bytes},
+		{"fault_count", stat.fault_count},
+		{"miss_count", stat.miss_count},
+		{"late_count", stat.late_count},
+		{"touch_count", stat.touch_count},
+		{"fill_count", stat.fill_count},
+		{"fill_bytes", stat.fill_bytes},
+		{"prefetch_bytes", stat.prefetch_bytes},
+		{"useful_bytes", stat.useful_bytes},
+		{"wasted_bytes", stat.wasted_bytes},
+		{"direct_bytes", stat.direct_bytes},
+		{"error_count", stat.error_count},
+		{"demote_bytes", stat.demote_bytes},
+		{"promote_bytes", stat.promote_bytes},
+		{"evict_bytes", stat.evict_bytes},
+		{"held_count", stat.held_count},
+		{"timeout_count", stat.timeout_count},
+		{"accepted_bytes", stat.accepted_bytes},
+		{"clipped_bytes", stat.clipped_bytes},
+		{"refused_bytes", stat.refused_bytes},
+		{"expired_bytes", stat.expired_bytes},
+		{"cancelled_bytes", stat.cancelled_bytes},
+		{"degraded_bytes", stat.degraded_bytes},
+		{"retired_bytes", stat.retired_bytes},
+		{"metadata_bytes", stat.metadata_bytes},
+		{"queued_bytes", stat.queued_bytes},
 		{"pinned_bytes", stat.pinned_bytes},
+		{"dirty_bytes", stat.dirty_bytes},
+		{"dirtied_bytes", stat.dirtied_bytes},
+		{"writeback_count", stat.writeback_count},
+		{"writeback_bytes", stat.writeback_bytes},
+		{"writeback_error_count", stat.writeback_error_count},
+		{"throttle_count", stat.throttle_count},
+		{"lost_bytes", stat.lost_bytes},
 	};
 }
 

@@ -34,6 +34,7 @@ struct Info {
 struct Attach {
 	std::string name;
 	std::optional<std::uint32_t> mode = {};
+	bool writable = false;
 };
 
 enum class HintOp : std::uint8_t {
@@ -93,8 +94,9 @@ using Counters = std::vector<std::pair<std::string, std::uint64_t>>;
 // Does this path lie on an itme mount?
 [[nodiscard]] Sys<bool> is_itme(const Path &path);
 
-// Opens a mount's root directory, a region or a store for reading.
-[[nodiscard]] Sys<Fd> open_path(const Path &path);
+// Opens a mount's root directory, a region or a store for reading, or a store also for
+// writing.
+[[nodiscard]] Sys<Fd> open_path(const Path &path, bool writable = false);
 
 [[nodiscard]] Sys<Info> read_info(const Fd &root_or_region);
 [[nodiscard]] Sys<std::uint64_t> attach(const Fd &root, const Fd &store, const Attach &request);

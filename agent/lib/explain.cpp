@@ -48,12 +48,19 @@ Error explain_attach(int err, const AttachAttempt &attempt)
 	case EPERM:
 		return {Exit::failed, "attaching needs CAP_SYS_ADMIN: run as root"};
 	case EACCES:
-		return {Exit::failed, store + " may not be read by this user"};
+		return {Exit::failed,
+			store + (attempt.writable ? " may not be written by this user, "
+						    "or not at all"
+						  : " may not be read by this user")};
 	case EISDIR:
 		return {Exit::failed, store + " is a directory: name a file or a block device"};
 	case EBADF:
 		return {Exit::failed, store + " could not be opened for reading"};
 	case EINVAL:
+		if (attempt.writable && attempt.odd_size)
+			return {Exit::failed, store + " cannot be written to as a region: its size "
+						      "is no multiple of 4096 bytes; make it "
+						      "larger with truncate -s %4096"};
 		return {Exit::failed,
 			store + " cannot be a store: it must be a regular file or a block device "
 				"that can be read with O_DIRECT (tmpfs cannot, for one; copy the "
@@ -80,6 +87,9 @@ Error explain_attach(int err, const AttachAttempt &attempt)
 		return {Exit::failed, store + " is attached already, here or in another instance: "
 					      "see itmectl list"};
 	case ETXTBSY:
+		if (attempt.writable)
+			return {Exit::failed, store + " is attached read-only, being executed, or "
+						      "in use for swap: see itmectl list"};
 		return {Exit::failed,
 			store + " is open for writing" +
 				by_whom(attempt.writers, "fuser -v " + store) +

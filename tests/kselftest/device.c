@@ -14,6 +14,7 @@ int device_make(struct device *device, __u64 bytes, __u64 seed)
 	snprintf(device->file, sizeof(device->file), "%s/hanging", store_dir());
 	device->loop[0] = '\0';
 	device->mapped = false;
+	device->bytes = bytes;
 	/* A test that failed may have left its own. */
 	run("dmsetup info " NAME " >/dev/null 2>&1 && dmsetup resume " NAME
 	    " && dmsetup remove --retry " NAME " && losetup -n -O NAME -j %s | xargs -r losetup -d",
@@ -54,4 +55,25 @@ int device_hang(struct device *device)
 int device_go_on(struct device *device)
 {
 	return device->mapped && run("dmsetup resume " NAME) ? -EIO : 0;
+}
+
+/* Another table; what is submitted meanwhile waits. */
+static int load(struct device *device, const char *target, const char *more)
+{
+	int err = device_hang(device);
+
+	if (!err && run("echo 0 %llu %s %s 0 %s | dmsetup load " NAME, device->bytes / 512, target,
+			device->loop, more))
+		err = -EIO;
+	return device_go_on(device) ?: err;
+}
+
+int device_refuse_writes(struct device *device)
+{
+	return load(device, "flakey", "0 1 1 error_writes");
+}
+
+int device_take_writes(struct device *device)
+{
+	return load(device, "linear", "");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A block device of known content that can be made to hang and go on. */
+/* A block device of known content that can be made to hang, to refuse, and to go on. */
 #ifndef DEVICE_H
 #define DEVICE_H
 
@@ -8,6 +8,7 @@
 struct device {
 	char path[64]; /* what to attach */
 	char file[256], loop[64]; /* what it lies on */
+	__u64 bytes;
 	bool mapped; /* the device-mapper's device is there */
 };
 
@@ -18,5 +19,9 @@ int device_remove(struct device *device);
 /* What is submitted to it waits until it goes on. Either twice does no harm. */
 int device_hang(struct device *device);
 int device_go_on(struct device *device);
+
+/* It reads, and fails every write and flush, until it takes them again. */
+int device_refuse_writes(struct device *device);
+int device_take_writes(struct device *device);
 
 #endif /* DEVICE_H */

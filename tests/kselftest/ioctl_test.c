@@ -55,7 +55,7 @@ FIXTURE_VARIANT_ADD(ioctl, attach)
 {
 	.cmd = ITME_IOC_ATTACH,
 	.size = sizeof(struct itme_attach),
-	.known_flags = ITME_ATTACH_MODE,
+	.known_flags = ITME_ATTACH_MODE | ITME_ATTACH_WRITE,
 	.reserved = offsetof(struct itme_attach, __reserved),
 	.pointer = offsetof(struct itme_attach, name),
 	.on_root = true,
@@ -331,7 +331,7 @@ TEST_F(command, unknown_numbers)
 	for (nr = 0; nr < 256; nr++) {
 		unsigned int cmd = _IO(ITME_IOC_TYPE, nr);
 
-		if (nr >= 0x80 && nr <= 0x85)
+		if (nr >= 0x80 && nr <= 0x86)
 			continue;
 		EXPECT_EQ(-ENOTTY, call(self->region, cmd, &arg));
 		EXPECT_EQ(-ENOTTY, call(self->inst.root, cmd, &arg));

@@ -36,7 +36,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 143' TERM INT
 
-echo 1..79
+echo 1..87
 n=0 failed=0
 ok() { # STATUS NAME
 	n=$((n + 1))
@@ -159,6 +159,22 @@ says 1 "give another name" "attach under a name that is taken" attach "$mnt" "$s
 says 1 "in use" "attach a drive that is mounted" attach "$mnt" "$ITME_NVME"
 json "j['instances'][0]['mounts'] == ['$mnt'] and j['instances'][0]['regions'][0]['store'] == '$store/model' and
 	j['instances'][0]['regions'][0]['size_bytes'] == $bytes" "list shows mount, region and store" list
+
+# Regions that can be written to.
+says 0 "$mnt/new" "create" create "$mnt" --size 4M --store "$store/new"
+says 1 "is there already" "create what is there" create "$mnt" --size 4M --store "$store/new"
+says 2 "multiple of 4096" "create of a size that is none" create "$mnt" --size 5000 --store "$store/odd"
+says 1 "no room" "create what is too large" create "$mnt" --size 1T --store "$store/large"
+[ ! -e "$store/large" ] && [ ! -e "$store/odd" ] && echo written >"$work/text" &&
+	dd if="$work/text" of="$mnt/new" conv=notrunc,fsync status=none &&
+	[ "$(head -c 7 "$store/new")" = written ]
+ok $? "what is written and synced is in the file"
+json "[r['mode'] for r in j['instances'][0]['regions']] == ['read-only', 'tiered']" "list shows it" list
+says 1 "no multiple of 4096" "attach a file of odd size for writing" attach "$mnt" "$store/other" --write
+"$itmectl" detach "$mnt/new" && "$itmectl" attach "$mnt" "$store/new" --write >/dev/null &&
+	"$itmectl" detach "$mnt/new"
+ok $? "attach for writing"
+rm -f "$store/new"
 
 touch_all "$mnt/model" >/dev/null
 json "sum(t['bytes'] for t in j['tiers'].values()) == $bytes == j['size_bytes'] and
@@ -431,4 +447,4 @@ ok $? "and says that it does"
 umount "$mnt"
 rmmod itme
 says 3 "modprobe itme" "without the module: list" list
-[ $n = 79 ] && [ $failed = 0 ]
+[ $n = 87 ] && [ $failed = 0 ]

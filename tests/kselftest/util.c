@@ -303,16 +303,22 @@ int instance_write(const struct instance *inst, const char *file, const char *te
 
 /* ---- regions ---- */
 
-int attach(const struct instance *inst, int fd, const char *name)
+static int attach_with(const struct instance *inst, int fd, const char *name, __u32 flags)
 {
 	struct itme_attach args = {
 		.size = sizeof(args),
+		.flags = flags,
 		.fd = fd,
 		.name = (uintptr_t)name,
 		.name_len = strlen(name),
 	};
 
 	return ioctl(inst->root, ITME_IOC_ATTACH, &args) ? -errno : 0;
+}
+
+int attach(const struct instance *inst, int fd, const char *name)
+{
+	return attach_with(inst, fd, name, 0);
 }
 
 int attach_path(const struct instance *inst, const char *path, const char *name)
@@ -323,6 +329,18 @@ int attach_path(const struct instance *inst, const char *path, const char *name)
 	if (fd < 0)
 		return -errno;
 	err = attach(inst, fd, name);
+	close(fd);
+	return err;
+}
+
+int attach_writable(const struct instance *inst, const char *path, const char *name)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = attach_with(inst, fd, name, ITME_ATTACH_WRITE);
 	close(fd);
 	return err;
 }
@@ -518,6 +536,20 @@ int touch(const void *address)
 		expect_fault(true);
 		/* A load that the compiler cannot leave out. */
 		__atomic_load_n((const char *)address, __ATOMIC_SEQ_CST);
+	}
+	expect_fault(false);
+	return sig;
+}
+
+int store_content(void *address, __u64 offset, size_t bytes, __u64 seed)
+{
+	int sig;
+
+	catch_faults();
+	sig = sigsetjmp(fault_exit, 1);
+	if (sig == 0) {
+		expect_fault(true);
+		content_fill(address, offset, bytes, seed);
 	}
 	expect_fault(false);
 	return sig;

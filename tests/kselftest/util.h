@@ -85,6 +85,8 @@ int instance_write(const struct instance *inst, const char *file, const char *te
 
 int attach(const struct instance *inst, int fd, const char *name);
 int attach_path(const struct instance *inst, const char *path, const char *name);
+/* As a region that can be written to. */
+int attach_writable(const struct instance *inst, const char *path, const char *name);
 int detach(const struct instance *inst, const char *name);
 int region_open(const struct instance *inst, const char *name, int flags);
 int region_stat(int region, struct itme_stat *stat);
@@ -133,6 +135,8 @@ int loop_remove(const char *device);
 
 /* Read a byte: 0, or the signal that it raised. Any thread. */
 int touch(const void *address);
+/* Store pseudo-random content there as content_fill(): 0, or the signal that it raised. */
+int store_content(void *address, __u64 offset, size_t bytes, __u64 seed);
 /* content_check() that survives a signal: -1 right, -2 a signal, else the offset. */
 long long content_check_mapped(const void *buffer, __u64 offset, size_t bytes, __u64 seed);
 /* A pseudo-random sequence of a thread's own. */

@@ -30,12 +30,13 @@ inline itme::Observation observed(std::uint64_t seconds)
 	      "useful_bytes",  "wasted_bytes",  "accepted_bytes",  "clipped_bytes",
 	      "refused_bytes", "expired_bytes", "cancelled_bytes", "degraded_bytes",
 	      "promote_bytes", "demote_bytes",  "evict_bytes",     "held_count",
-	      "timeout_count", "retired_bytes"})
+	      "timeout_count", "retired_bytes", "writeback_bytes", "writeback_error_count",
+	      "lost_bytes"})
 		instance.attributes[name] = number(3'000'000);
 	Region region{"m.gguf", instance.attributes};
 	region.attributes["size_bytes"] = "8589934592";
-	for (const auto *name :
-	     {"dram_resident_bytes", "cxl_resident_bytes", "pinned_bytes", "queued_bytes"})
+	for (const auto *name : {"dram_resident_bytes", "cxl_resident_bytes", "pinned_bytes",
+				 "queued_bytes", "dirty_bytes"})
 		region.attributes[name] = "4194304";
 	instance.regions.push_back(region);
 	now.instances.push_back(instance);

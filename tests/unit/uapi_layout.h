@@ -85,13 +85,15 @@ CHECK_AT(itme_residency, first_granule, 8);
 CHECK_AT(itme_residency, count, 16);
 CHECK_AT(itme_residency, buffer, 24);
 
-CHECK_SIZE(itme_stat, 240);
+CHECK_SIZE(itme_stat, 296);
 CHECK_AT(itme_stat, size, 0);
 CHECK_AT(itme_stat, flags, 4);
 CHECK_AT(itme_stat, region_bytes, 8);
 CHECK_AT(itme_stat, metadata_bytes, 32);
 CHECK_AT(itme_stat, fault_count, 56);
 CHECK_AT(itme_stat, retired_bytes, 232);
+CHECK_AT(itme_stat, dirty_bytes, 240);
+CHECK_AT(itme_stat, lost_bytes, 288);
 
 CHECK(ITME_IOC_INFO == _IO(0xB7, 0x80));
 CHECK(ITME_IOC_ATTACH == _IO(0xB7, 0x81));
