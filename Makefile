@@ -199,6 +199,7 @@ $(bench_bins): build/%: build/%.o $(replay_libs)
 bench_agents := $(addprefix build/tests/bench/,stall_truth fault_attached learned)
 $(bench_agents): $(lib_objs)
 $(bench_agents): bench_libs := $(agent_libs)
+build/tests/bench/hog build/tests/bench/copy_rate: bench_libs := -lnuma
 
 build/agent/lib/device.o build/tests/replay/region.o $(test_objs): cxx_flags += -Iuapi
 $(libitme_objs): c_flags := -Iagent -fPIC -D_GNU_SOURCE
