@@ -33,12 +33,32 @@ static unsigned long count(struct shrinker *shrinker, struct shrink_control *sc)
 	return min(pages, max(pages / TOLD_PART, TOLD_LEAST_PAGES));
 }
 
-/* Give frames until so many pages are free. Returns those that are. */
-static unsigned long give(struct itme_instance *inst, unsigned long pages, unsigned long *tried)
+/*
+ * Several threads reclaim at once, and each goes on until its round is over, whatever
+ * the others have got: a node that has what the kernel wants to keep free needs no more.
+ */
+static bool is_balanced(int nid)
+{
+	int i;
+
+	for (i = 0; i < ZONE_MOVABLE; i++) {
+		struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+		if (zone_managed_pages(zone) &&
+		    zone_page_state(zone, NR_FREE_PAGES) >
+			    high_wmark_pages(zone) + zone->lowmem_reserve[ZONE_MOVABLE])
+			return true;
+	}
+	return false;
+}
+
+/* Try to give frames of so many pages, to @nid until it is balanced. Returns pages. */
+static unsigned long give(struct itme_instance *inst, int nid, unsigned long pages,
+			  unsigned long *tried)
 {
 	unsigned long freed = 0;
 
-	while (*tried < pages) {
+	while (*tried < pages && (nid == NUMA_NO_NODE || !is_balanced(nid))) {
 		*tried += 1UL << itme_granule_order(inst);
 		if (itme_frame_give(inst))
 			freed += 1UL << itme_granule_order(inst);
@@ -60,7 +80,7 @@ static unsigned long scan(struct shrinker *shrinker, struct shrink_control *sc)
 	/* A budget that grows would lose here what it has just got. */
 	if (mutex_is_locked(&inst->resize_mutex))
 		return SHRINK_STOP;
-	freed = give(inst, sc->nr_to_scan, &tried);
+	freed = give(inst, sc->nid, sc->nr_to_scan, &tried);
 	sc->nr_scanned = tried;
 	/* Else reclaim would see no progress in it, and call for the OOM killer. */
 	mm_account_reclaimed_pages(freed);
@@ -75,8 +95,10 @@ static int oom(struct notifier_block *nb, unsigned long unused, void *freed)
 {
 	struct itme_instance *inst = container_of(nb, struct itme_instance, oom_notifier);
 	struct itme_pool *dram = &inst->pool[ITME_TIER_DRAM], *cxl = &inst->pool[ITME_TIER_CXL];
-	unsigned long all = itme_frames_spare(inst) << itme_granule_order(inst);
-	unsigned long tried = 0, pages = give(inst, all, &tried);
+	/* It comes again if this was not enough; what is missing may be one large piece. */
+	unsigned long spare = itme_frames_spare(inst) << itme_granule_order(inst);
+	unsigned long tried = 0;
+	unsigned long pages = give(inst, NUMA_NO_NODE, min(spare, TOLD_LEAST_PAGES), &tried);
 
 	*(unsigned long *)freed += pages;
 	pr_info_ratelimited("%s: holds %llu kB of DRAM (%llu kB pinned, %llu kB were just given back) and %llu kB of CXL memory\n",
