@@ -11,7 +11,8 @@
  * settles, so that a changed working set comes in.
  *
  * While the CXL tier has free frames, what leaves the window moves there and
- * settles; nothing is dropped until both tiers are full.
+ * settles; nothing is dropped until both tiers are full. For a smaller CXL budget
+ * residents move to free frames of DRAM likewise.
  *
  * What a hint has fetched ahead waits on a list of its own until it is touched,
  * and then passes through the window like a newcomer. What a hint may take
@@ -488,25 +489,34 @@ void itme_victim_unpromise(struct itme_instance *inst, enum itme_tier tier)
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
 }
 
-/* Move a DRAM victim to a free CXL frame. -ENOSPC where there is none. */
-static int demote(struct itme_instance *inst, struct victim *v, unsigned int claim)
+static bool is_surplus(struct itme_instance *inst, enum itme_tier tier)
 {
-	struct folio *to = itme_frame_pop(inst, ITME_TIER_CXL);
+	struct itme_pool *pool = &inst->pool[tier];
+
+	return READ_ONCE(pool->held) > READ_ONCE(pool->target);
+}
+
+/* Move a victim to a free frame of the other tier. -ENOSPC where there is none to keep. */
+static int move_over(struct itme_instance *inst, struct victim *v, enum itme_tier to_tier,
+		     unsigned int claim)
+{
+	struct folio *to = is_surplus(inst, to_tier) ? NULL : itme_frame_pop(inst, to_tier);
 	int err;
 
 	if (!to)
 		return -ENOSPC;
-	err = itme_migrate_move(v->region, v->granule, v->folio, to, ITME_TIER_CXL, claim, 0);
+	err = itme_migrate_move(v->region, v->granule, v->folio, to, to_tier, claim, 0);
 	if (err)
-		itme_frame_put(inst, ITME_TIER_CXL, to);
+		itme_frame_put(inst, to_tier, to);
 	else
-		itme_victim_list(inst, to, ITME_TIER_CXL, ITME_LIST_SETTLED);
+		itme_victim_list(inst, to, to_tier, ITME_LIST_SETTLED);
 	return err;
 }
 
-static bool may_demote(const struct itme_instance *inst, enum itme_tier from)
+static bool may_demote(struct itme_instance *inst, enum itme_tier from)
 {
-	return from == ITME_TIER_DRAM && READ_ONCE(inst->pool[ITME_TIER_CXL].nr_free);
+	return from == ITME_TIER_DRAM && READ_ONCE(inst->pool[ITME_TIER_CXL].nr_free) &&
+	       !is_surplus(inst, ITME_TIER_CXL);
 }
 
 static unsigned int claim_of(enum itme_taker taker)
@@ -544,7 +554,12 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 			return NULL;
 		if (!take_victim(inst, &from, &search, &v))
 			break;
-		err = from == ITME_TIER_DRAM ? demote(inst, &v, claim) : -ENOSPC;
+		if (from == ITME_TIER_DRAM)
+			err = move_over(inst, &v, ITME_TIER_CXL, claim);
+		else if (taker == ITME_TAKER_BUDGET) /* a drain keeps what there is room for */
+			err = move_over(inst, &v, ITME_TIER_DRAM, claim);
+		else
+			err = -ENOSPC;
 		if (err == -ENOSPC)
 			err = itme_migrate_drop(v.region, v.granule, v.folio, claim);
 		if (err == -EHWPOISON) { /* both gone, the frame is retired */
@@ -570,13 +585,6 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 	if (dirty && taker >= ITME_TAKER_PRESSURE)
 		itme_writeback_want_frame(inst);
 	return NULL;
-}
-
-static bool is_surplus(struct itme_instance *inst, enum itme_tier tier)
-{
-	struct itme_pool *pool = &inst->pool[tier];
-
-	return READ_ONCE(pool->held) > READ_ONCE(pool->target);
 }
 
 /**

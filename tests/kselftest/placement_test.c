@@ -2,6 +2,7 @@
 /* Beside the kernel's own placement: NUMA balancing, and huge pages that have to be made. */
 #include "test.h"
 
+#include <limits.h>
 #include <sys/mman.h>
 
 #define GRANULES 64UL
@@ -23,19 +24,23 @@ static long long vmstat(const char *field)
 	return value;
 }
 
-/* Hint faults of NUMA balancing while each granule's worth of memory is touched for a while. */
-static long long hint_faults(const char *addr, double seconds)
+/*
+ * Hint faults of NUMA balancing while each granule's worth of memory is touched, again and
+ * again: until there are so many, or for so long. Returns the seconds that it took.
+ */
+static double hint_faults(const char *addr, long long most, double seconds, long long *faults)
 {
 	long long before = vmstat("numa_hint_faults");
-	double end = now() + seconds;
+	double start = now();
 
-	while (now() < end) {
+	do {
 		__u64 at;
 
 		for (at = 0; at < BYTES; at += GRANULE)
 			touch(addr + at);
-	}
-	return vmstat("numa_hint_faults") - before;
+		*faults = vmstat("numa_hint_faults") - before;
+	} while (*faults < most && now() < start + seconds);
+	return now() - start;
 }
 
 /* Placement is ours: the kernel does not unmap a region to see who touches it. */
@@ -44,6 +49,7 @@ TEST(numa_balancing_leaves_regions_alone)
 	const char *knobs = "/sys/kernel/debug/sched/numa_balancing";
 	long long anonymous, mapped;
 	struct instance inst;
+	double seconds;
 	char path[256], *control, *addr;
 	int region;
 
@@ -65,16 +71,30 @@ TEST(numa_balancing_leaves_regions_alone)
 	control = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, control);
 	memset(control, 1, BYTES);
-	anonymous = hint_faults(control, 4 * slowness());
+	seconds = hint_faults(control, 200, 30 * slowness(), &anonymous);
 	munmap(control, BYTES);
-	mapped = hint_faults(addr, 4 * slowness());
+	hint_faults(addr, LLONG_MAX, seconds, &mapped);
 	write_file("/proc/sys/kernel/numa_balancing", "0");
-	EXPECT_LT(100, anonymous);
+	EXPECT_LE(200, anonymous);
 	/* What is left is of the stack and the like. */
 	EXPECT_GT(anonymous / 4, mapped) TH_LOG("%lld, %lld without", mapped, anonymous);
 	munmap(addr, BYTES);
 	close(region);
 	EXPECT_EQ(0, instance_umount(&inst));
+}
+
+/*
+ * Blocks that frames have been in count as not movable when they are free again, and small
+ * pages do not change that; huge ones do. The kernel compacts into movable ones only.
+ */
+static int make_blocks_movable(size_t bytes)
+{
+	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED || madvise(memory, bytes, MADV_HUGEPAGE))
+		return -errno;
+	memset(memory, 1, bytes);
+	return munmap(memory, bytes) ? -errno : 0;
 }
 
 /* Free memory in single pages: frames have to be made by moving what lies between. */
@@ -89,15 +109,15 @@ TEST(frames_are_made_of_fragments)
 	ASSERT_EQ(0, private_mounts());
 	available = free_memory(0);
 	bytes = round_up(available / 2, GRANULE);
-	want = round_up(available * 3 / 4 - 224 * MIB, GRANULE);
+	/* How far compaction comes is the kernel's matter: 48 frames beyond those that are whole. */
+	want = round_up(available - bytes + 96 * MIB, GRANULE);
+	ASSERT_EQ(0, make_blocks_movable(available - 128 * MIB));
 	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, memory);
 	madvise(memory, bytes, MADV_NOHUGEPAGE);
 	memset(memory, 1, bytes);
 	for (at = 0; at < bytes; at += 2 * PAGE)
 		madvise(memory + at, PAGE, MADV_DONTNEED);
-	/* So much is not there in whole frames. */
-	ASSERT_LT((long long)(available - bytes + 64 * MIB), want);
 	made = vmstat("compact_success");
 	snprintf(options, sizeof(options), "dram=%lld", want);
 	err = instance_mount(&inst, options);

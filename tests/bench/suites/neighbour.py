@@ -288,65 +288,98 @@ def check(bench, region, store):
     bench.run("cmp", region, store)
 
 
-def offline(node):
-    """Take all of its memory offline that can be: the blocks that cannot."""
+def offline(blocks):
+    """Take them offline: seconds, and those that cannot go."""
+    started = time.monotonic()
     left = []
-    for block in (NODES / f"node{node}").glob("memory[0-9]*"):
+    for block in blocks:
         try:
             write(block / "state", "offline")
         except OSError:
-            left.append(block.name)
-    return left
+            left.append(block)
+    return time.monotonic() - started, left
+
+
+def online(blocks):
+    for block in blocks:
+        if (block / "state").read_text().strip() == "offline":
+            write(block / "state", "online_kernel")
+
+
+def copied(bench):
+    return bench.instance("promote_bytes") + bench.instance("demote_bytes")
 
 
 def drain(bench):
-    """cxl=0 and the node offline, under load. What is to be copied at most: all that it holds."""
+    """cxl=0 and the node offline, under load. DRAM has room for what was there."""
     store = bench.store() / "data"
-    with bench.itme(store, dram=64 * MIB, cxl=f"{DATA}@{NODE}") as itme:
+    rate = copy_rate(bench)
+    blocks = list((NODES / f"node{NODE}").glob("memory[0-9]*"))
+    with bench.itme(store, dram=DATA + 32 * MIB, cxl=f"{DATA}@{NODE}") as itme:
         bench.run(bench.local("itmectl"), "hint", "prefetch", itme / "data", "--tier", "cxl")
-        blocks = list((NODES / f"node{NODE}").glob("memory[0-9]*"))
         with load(bench, itme / "data"):
+            before = copied(bench)
             started = time.monotonic()
             write(SYSFS / "cxl_bytes", 0)
             while bench.instance("cxl_current_bytes"):
                 if time.monotonic() > started + 60:
                     raise Failure("drain: frames are held")
                 time.sleep(0.001)
-            drained = time.monotonic() - started
-            left = offline(NODE)
-            seconds = time.monotonic() - started
+            frames = time.monotonic() - started
+            moved = copied(bench) - before
+            full, left = offline(blocks)
+            # The same blocks once more: nothing was in them.
+            online(blocks)
+            empty, _ = offline(blocks)
+        if moved < DATA:
+            raise Failure(f"drain: {moved} of {DATA} bytes were copied, the others dropped")
         # The kernel's own data of a node that was onlined for it cannot leave one block.
         if len(left) > 1:
             raise Failure(f"drain: {len(left)} of {len(blocks)} memory blocks stay online")
         check(bench, itme / "data", store)
-        for block in blocks:
-            if (block / "state").read_text().strip() == "offline":
-                write(block / "state", "online_kernel")
-    rate = copy_rate(bench)
+        online(blocks)
     return {
-        "drain": sample(seconds * rate / DATA),
-        "drain_frames": sample(drained * rate / DATA),
+        "drain": sample((frames + full) * rate / moved),
+        "drain_frames": sample(frames * rate / moved),
+        "drain_empty": sample(empty * rate / moved),
     }
 
 
 def resize(bench):
-    """The budget halved and doubled under load."""
+    """Both budgets halved and doubled, in turn, under load. Moved are bytes that are copied to
+    the other tier, and those of frames that come; to give a frame back moves nothing."""
     store = bench.store() / "data"
-    times = 20 if bench.quick else 100
-    with bench.itme(store, dram=DATA) as itme:
+    rate = copy_rate(bench)
+    times = 10 if bench.quick else 50
+    budgets = {"dram": DATA, "cxl": DATA // 2}
+    with bench.itme(store, dram=budgets["dram"], cxl=f"{budgets['cxl']}@{NODE}") as itme:
+        bench.run(bench.local("itmectl"), "hint", "prefetch", itme / "data")
         with load(bench, itme / "data"):
-            seconds = 0.0
-            for turn in range(times):
-                started = time.monotonic()
-                write(SYSFS / "dram_bytes", DATA // (1 if turn % 2 else 2))
-                seconds += time.monotonic() - started
+            seconds, came, before = 0.0, 0, copied(bench)
+            for _ in range(times):
+                for tier, budget in budgets.items():
+                    started = time.monotonic()
+                    write(SYSFS / f"{tier}_bytes", budget // 2)
+                    halved = bench.instance(f"{tier}_current_bytes")
+                    write(SYSFS / f"{tier}_bytes", budget)
+                    seconds += time.monotonic() - started
+                    if halved != budget // 2 or bench.instance(f"{tier}_current_bytes") != budget:
+                        raise Failure(f"resize: {tier} did not become what was set")
+                    came += budget // 2
+            moved = copied(bench) - before
         check(bench, itme / "data", store)
-    return sample(seconds * copy_rate(bench) / (times * DATA // 2))
+    if moved < times * DATA // 4:
+        raise Failure(f"resize: only {moved} bytes were copied")
+    return {
+        "resize": sample(seconds * rate / (moved + came)),
+        "resize_copied": sample(seconds * rate / moved),
+    }
 
 
 SUITE = Suite(
     guests={
         "tight": ("--cxl=none", "--dram=1536M"),
+        "node": ("--cxl=standin", "--cxl-size=512M", "--dram=1536M"),
         "tiers": ("--cxl=standin", "--cxl-size=768M", "--dram=1536M"),
     },
     files={"data": DATA},
@@ -363,11 +396,11 @@ SUITE = Suite(
             runs=3,
             quick=1,
         ),
-        Measurement(resize, (Row("resize", goal=1.5),), guest="tiers", runs=3, quick=1),
+        Measurement(resize, (Row("resize", goal=1.5), Row("resize_copied")), guest="tiers", runs=3, quick=1),
         Measurement(
             drain,
-            (Row("drain", goal=1.5), Row("drain_frames")),
-            guest="tiers",
+            (Row("drain", goal=1.5), Row("drain_frames"), Row("drain_empty")),
+            guest="node",
             runs=3,
             quick=1,
         ),
