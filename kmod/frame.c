@@ -18,6 +18,8 @@
 /* Somebody asks for it now: reclaim and compact as long as that gets on, but kill nobody. */
 #define FRAME_GFP ((FRAME_GFP_GENTLE & ~__GFP_NORETRY) | __GFP_RETRY_MAYFAIL)
 
+#define COMPACT_TRIES 64
+
 static u64 free_bytes(int node)
 {
 	u64 pages = 0;
@@ -52,6 +54,28 @@ static struct folio *frame_alloc(struct itme_instance *inst, int node, gfp_t gfp
 		INIT_LIST_HEAD(&folio->lru);
 		folio->private = (void *)ITME_LIST_NONE;
 	}
+	return folio;
+}
+
+/* Has the node enough free memory for frames, if only it lay together? */
+static bool is_in_pieces(const struct itme_instance *inst, int node)
+{
+	return free_bytes(node) > high_bytes(node) + 8 * itme_granule_bytes(inst);
+}
+
+/*
+ * A compaction that fails puts off the next ones, up to 64 of them: an allocation that
+ * meets this is refused although the next may succeed.
+ */
+static struct folio *frame_make(struct itme_instance *inst, int node, gfp_t gfp)
+{
+	int tries = gfp == FRAME_GFP ? COMPACT_TRIES : 1;
+	struct folio *folio;
+
+	do {
+		folio = frame_alloc(inst, node, gfp);
+		cond_resched();
+	} while (!folio && --tries && is_in_pieces(inst, node) && !fatal_signal_pending(current));
 	return folio;
 }
 
@@ -164,7 +188,7 @@ static int grow(struct itme_instance *inst, enum itme_tier tier, gfp_t gfp)
 
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		folio = node_isset(node, empty) ? NULL : frame_alloc(inst, node, gfp);
+		folio = node_isset(node, empty) ? NULL : frame_make(inst, node, gfp);
 		if (folio)
 			add_frame(inst, pool, folio);
 		else
@@ -172,7 +196,6 @@ static int grow(struct itme_instance *inst, enum itme_tier tier, gfp_t gfp)
 		if (nodes_equal(empty, pool->nodes))
 			return -ENOMEM;
 		node = next_node_in(node, pool->nodes);
-		cond_resched();
 	}
 	return 0;
 }
@@ -233,7 +256,7 @@ static void report_shortage(struct itme_instance *inst, enum itme_tier tier)
 	for_each_node_mask(node, pool->nodes)
 		pr_err("%s: %s: node %d has %llu bytes free%s\n", inst->name, tier_key(tier), node,
 		       free_bytes(node),
-		       free_bytes(node) > high_bytes(node) + 8 * itme_granule_bytes(inst) ?
+		       is_in_pieces(inst, node) ?
 			       ", in pieces: echo 1 > /proc/sys/vm/compact_memory" : "");
 }
 

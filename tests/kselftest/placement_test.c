@@ -5,9 +5,9 @@
 #include <limits.h>
 #include <sys/mman.h>
 
-#define GRANULES 64UL
+#define GRANULES 48UL
 #define BYTES (GRANULES * GRANULE)
-#define SEED 97
+#define SEED 91
 
 static long long vmstat(const char *field)
 {
