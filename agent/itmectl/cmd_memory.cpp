@@ -122,7 +122,17 @@ void print_human(std::ostream &out, const Json &answer)
 		out << "No memory is declared.\n";
 	else
 		table.print(out);
+	for (const auto &process : list(answer, "processes"))
+		for (const auto &node : list(process, "moved_to"))
+			out << "moved by itmed to node " << number_of(node, "node")
+			    << ", of process " << number_of(process, "pid") << ": "
+			    << format_size(number_of(node, "bytes")) << "\n";
 	const auto &migrations = member(answer, "migrations");
+	for (const auto &node : list(migrations, "nodes"))
+		out << "moved by the kernel's tiering: "
+		    << format_size(number_of(node, "promoted_here_bytes")) << " to node "
+		    << number_of(node, "node") << ", "
+		    << format_size(number_of(node, "demoted_away_bytes")) << " away from it\n";
 	for (const auto &[reason, pages] : member(migrations, "pages").items())
 		out << "migrated by the kernel for " << printable(reason) << ": " << one_line(pages)
 		    << " pages\n";

@@ -171,8 +171,12 @@ bool MemoryKeeper::move(Process &process, Piece &piece)
 	if (!nodes)
 		return nodes.error() != ESRCH;
 
-	const auto moved = static_cast<std::uint64_t>(
-		std::ranges::count_if(*nodes, [&](int node) { return tier_of(node) == wanted; }));
+	std::uint64_t moved = 0;
+	for (const auto node : *nodes)
+		if (tier_of(node) == wanted) {
+			process.moved_to[node] += memory_page_bytes;
+			moved++;
+		}
 	const auto absent = static_cast<std::uint64_t>(std::ranges::count(*nodes, -ENOENT));
 	(wanted == At::dram ? process.to_dram_bytes : process.to_cxl_bytes) +=
 		moved * memory_page_bytes;
@@ -205,6 +209,7 @@ Json MemoryKeeper::to_json() const
 
 	for (const auto &[pid, process] : processes_) {
 		std::uint64_t bytes = 0, misplaced = 0;
+		auto moved_to = Json::array();
 
 		for (const auto &piece : process.pieces) {
 			bytes += piece.range.bytes;
@@ -212,6 +217,8 @@ Json MemoryKeeper::to_json() const
 			    (piece.at == At::dram) != (piece.home == Home::dram))
 				misplaced += piece.range.bytes;
 		}
+		for (const auto &[node, moved] : process.moved_to)
+			moved_to.push_back({{"node", node}, {"bytes", moved}});
 		json["processes"].push_back({
 			{"pid", pid},
 			{"ranges", process.declaration.ranges.size()},
@@ -223,6 +230,7 @@ Json MemoryKeeper::to_json() const
 			{"to_dram_bytes", process.to_dram_bytes},
 			{"to_cxl_bytes", process.to_cxl_bytes},
 			{"failed_bytes", process.failed_bytes},
+			{"moved_to", moved_to},
 		});
 	}
 	return json;

@@ -62,6 +62,7 @@ private:
 		MemoryDeclaration declaration;
 		std::vector<Piece> pieces = {};
 		std::uint64_t to_dram_bytes = 0, to_cxl_bytes = 0, failed_bytes = 0;
+		std::map<int, std::uint64_t> moved_to = {}; // node -> bytes
 	};
 
 	[[nodiscard]] At tier_of(int node) const;

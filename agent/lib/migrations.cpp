@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/migrations.hpp"
 
+#include "lib/host.hpp"
+#include "lib/memory_plan.hpp"
+
 #include <cstdio>
 #include <fstream>
 #include <sstream>
@@ -38,6 +41,21 @@ std::map<std::string, std::uint64_t> parse_migrations(const std::string &hist)
 	return pages;
 }
 
+NodeMoves parse_node_moves(const std::string &vmstat)
+{
+	NodeMoves moves;
+	std::istringstream words{vmstat};
+	std::uint64_t pages = 0;
+
+	for (std::string name; words >> name >> pages;) {
+		if (name == "pgpromote_success")
+			moves.promoted_here += pages;
+		else if (name.starts_with("pgdemote_"))
+			moves.demoted_away += pages;
+	}
+	return moves;
+}
+
 Migrations::~Migrations()
 {
 	std::error_code ec;
@@ -48,12 +66,27 @@ Migrations::~Migrations()
 	}
 }
 
+std::map<int, NodeMoves> Migrations::node_moves() const
+{
+	const auto nodes = root_ / "sys/devices/system/node";
+	std::map<int, NodeMoves> moves;
+
+	for (const auto &node : read_nodes(root_))
+		moves[node.id] = parse_node_moves(
+			read_file(nodes / ("node" + std::to_string(node.id)) / "vmstat")
+				.value_or(""));
+	return moves;
+}
+
 void Migrations::watch()
 {
 	std::error_code ec;
 
 	if (watches_)
 		return;
+	if (!began_)
+		before_ = node_moves();
+	began_ = true;
 	std::filesystem::create_directory(instance(), ec);
 	std::ofstream file{instance() / event / "trigger"};
 	file << trigger << std::flush;
@@ -65,8 +98,20 @@ void Migrations::watch()
 
 Json Migrations::to_json() const
 {
-	Json json{{"pages", Json::object()}};
+	Json json{{"pages", Json::object()}, {"nodes", Json::array()}};
 
+	if (began_)
+		for (const auto &[node, moves] : node_moves()) {
+			const auto before = before_.find(node); // none: it came online later
+			const auto then = before == before_.end() ? NodeMoves{} : before->second;
+
+			json["nodes"].push_back(
+				{{"node", node},
+				 {"promoted_here_bytes",
+				  (moves.promoted_here - then.promoted_here) * memory_page_bytes},
+				 {"demoted_away_bytes",
+				  (moves.demoted_away - then.demoted_away) * memory_page_bytes}});
+		}
 	if (!watches_) {
 		json["missing"] = missing_;
 		return json;

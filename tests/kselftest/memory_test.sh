@@ -47,7 +47,8 @@ wait_for placed
 ok $? "it is where it is wanted"
 [ "$(on_node 0)" -le $((16 * mib)) ] && [ "$(on_node 0)" -ge $((12 * mib)) ] && [ "$(on_node "$node")" -ge $((48 * mib)) ]
 ok $? "a share of 16 MiB is in DRAM, and the rest in CXL memory, as the kernel sees it"
-holds "j['migrations']['pages'].get('syscall', 0) >= 12288" "the kernel's tracepoint tells of 48 MiB" memory show --socket "$sock"
+holds "j['migrations']['pages'].get('syscall', 0) >= 12288 and j['processes'][0]['moved_to'] == [{'node': $node, 'bytes': j['processes'][0]['to_cxl_bytes']}] and [n['node'] for n in j['migrations']['nodes']] == [0, $node]" \
+	"the kernel's tracepoint tells of 48 MiB, and itmed by node" memory show --socket "$sock"
 holds "any(p['pid'] == $reader and p['declared']['bytes'] == 64 << 20 and p['anon_cxl_bytes'] >= 48 << 20 and p['region_dram_bytes'] == 0 for p in j['memory'])" \
 	"top has it, by tier" top -n 1 -d 0.2 --socket "$sock"
 

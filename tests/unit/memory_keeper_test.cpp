@@ -90,6 +90,7 @@ TEST(MemoryKeeper, MovesWhatIsOverTheShareAndStops)
 	const auto json = keeper.to_json();
 	const auto &process = json["processes"][0];
 	EXPECT_EQ(process["to_cxl_bytes"], 40 * mib);
+	EXPECT_EQ(process["moved_to"], (itme::Json{{{"node", 1}, {"bytes", 40 * mib}}}));
 	EXPECT_EQ(process["to_dram_bytes"], 0);
 	EXPECT_EQ(process["misplaced_bytes"], 0);
 }

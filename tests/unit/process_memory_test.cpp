@@ -61,6 +61,26 @@ TEST(Migrations, SumsByReason)
 				 {"syscall", 1024}, {"demotion", 32}, {"reason 99", 5}}));
 }
 
+TEST(Migrations, TieringIsCountedByNodeSinceTheWatchBegan)
+{
+	const char *vmstat = "sys/devices/system/node/node0/vmstat";
+	Tree tree;
+	Migrations migrations{tree.root(), tree.root()};
+
+	tree.file(vmstat, "nr_free_pages 7\npgpromote_success 12\npgdemote_kswapd 3\n");
+	EXPECT_TRUE(migrations.to_json()["nodes"].empty());
+	migrations.watch();
+	tree.file(vmstat, "nr_free_pages 8\npgpromote_success 14\npgpromote_candidate 99\n"
+			  "pgdemote_kswapd 4\npgdemote_direct 5\n");
+	tree.file("sys/devices/system/node/node1/vmstat", "pgpromote_success 1\n");
+	EXPECT_EQ(
+		migrations.to_json()["nodes"],
+		(Json{{{"node", 0},
+		       {"promoted_here_bytes", 2 << 12},
+		       {"demoted_away_bytes", 6 << 12}},
+		      {{"node", 1}, {"promoted_here_bytes", 1 << 12}, {"demoted_away_bytes", 0}}}));
+}
+
 TEST(Migrations, AKernelWithoutSaysSo)
 {
 	const Tree tree;
