@@ -110,7 +110,7 @@ replay_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/replay/*.cpp))
 bench_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/bench/*.cpp))
 test_objs := $(patsubst %.cpp,build/%.o,$(wildcard tests/unit/*.cpp)) \
 	$(patsubst %.c,build/%.o,$(wildcard tests/unit/*.c))
-agent_libs := -lbpf -lnuma
+agent_libs := -lbpf -lnuma -lcxl -ldaxctl
 itmed_libs := $(agent_libs) -lsystemd -lprometheus-cpp-pull -lprometheus-cpp-core
 
 agent: build/itmectl build/itmed build/libitme.so build/libitme.a ## itmectl, itmed and libitme, into build/
@@ -199,6 +199,7 @@ $(bench_bins): build/%: build/%.o $(replay_libs)
 bench_agents := $(addprefix build/tests/bench/,stall_truth fault_attached learned)
 $(bench_agents): $(lib_objs)
 $(bench_agents): bench_libs := $(agent_libs)
+build/tests/bench/hog build/tests/bench/copy_rate: bench_libs := -lnuma
 
 build/agent/lib/device.o build/tests/replay/region.o $(test_objs): cxx_flags += -Iuapi
 $(libitme_objs): c_flags := -Iagent -fPIC -D_GNU_SOURCE
@@ -263,7 +264,7 @@ build/clients/loop: tests/clients/loop.c agent/libitme/libitme.h build/libitme.s
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -D_GNU_SOURCE -Iagent/libitme -Iuapi $(CFLAGS) $< -o $@ \
 		-Lbuild -litme -Wl,-rpath,'$$ORIGIN/..'
 
-kselftest: build/tests/telemetry-tests build/tests/bench/learned build/replay build/libitme.a build/clients/loop ## the kernel tests, built; scripts/vm runs them
+kselftest: build/tests/telemetry-tests build/tests/bench/learned build/tests/bench/anon_cycle build/replay build/libitme.a build/clients/loop ## the kernel tests, built; scripts/vm runs them
 	$(Q)+$(MAKE) -C tests/kselftest O=$(CURDIR)/build/kselftest
 
 check: ## everything that proves it works, the guest included

@@ -29,10 +29,17 @@ void itme_dirty_setup(struct itme_instance *inst)
 	inst->writeback_delay_ms = ITME_WRITEBACK_DELAY_MS;
 }
 
+/* Of the budget, less what the host was given under pressure. */
+static unsigned long frames_of(const struct itme_pool *pool)
+{
+	unsigned long target = READ_ONCE(pool->target);
+
+	return target - min(target, READ_ONCE(pool->lent));
+}
+
 static unsigned long total_frames(const struct itme_instance *inst)
 {
-	return READ_ONCE(inst->pool[ITME_TIER_DRAM].target) +
-	       READ_ONCE(inst->pool[ITME_TIER_CXL].target);
+	return frames_of(&inst->pool[ITME_TIER_DRAM]) + frames_of(&inst->pool[ITME_TIER_CXL]);
 }
 
 /**

@@ -14,21 +14,68 @@
  * No __GFP_MOVABLE: a long-term pin of a folio that is on no LRU never ends in
  * ZONE_MOVABLE.
  */
-#define FRAME_GFP (GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
+#define FRAME_GFP_GENTLE (GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN | __GFP_NORETRY)
+/* Somebody asks for it now: reclaim and compact as long as that gets on, but kill nobody. */
+#define FRAME_GFP ((FRAME_GFP_GENTLE & ~__GFP_NORETRY) | __GFP_RETRY_MAYFAIL)
+
+#define COMPACT_TRIES 64
+
+static u64 free_bytes(int node)
+{
+	u64 pages = 0;
+	int zone;
+
+	for (zone = 0; zone < ZONE_MOVABLE; zone++)
+		pages += zone_page_state(&NODE_DATA(node)->node_zones[zone], NR_FREE_PAGES);
+	return pages << PAGE_SHIFT;
+}
+
+/* What the kernel wants to keep free of it. */
+static u64 high_bytes(int node)
+{
+	u64 pages = 0;
+	int zone;
+
+	for (zone = 0; zone < ZONE_MOVABLE; zone++)
+		pages += high_wmark_pages(&NODE_DATA(node)->node_zones[zone]);
+	return pages << PAGE_SHIFT;
+}
 
 static const char *tier_key(enum itme_tier tier)
 {
 	return tier == ITME_TIER_DRAM ? "dram" : "cxl";
 }
 
-static struct folio *frame_alloc(struct itme_instance *inst, int node)
+static struct folio *frame_alloc(struct itme_instance *inst, int node, gfp_t gfp)
 {
-	struct folio *folio = __folio_alloc_node(FRAME_GFP, itme_granule_order(inst), node);
+	struct folio *folio = __folio_alloc_node(gfp, itme_granule_order(inst), node);
 
 	if (folio) {
 		INIT_LIST_HEAD(&folio->lru);
 		folio->private = (void *)ITME_LIST_NONE;
 	}
+	return folio;
+}
+
+/* Has the node enough free memory for frames, if only it lay together? */
+static bool is_in_pieces(const struct itme_instance *inst, int node)
+{
+	return free_bytes(node) > high_bytes(node) + 8 * itme_granule_bytes(inst);
+}
+
+/*
+ * A compaction that fails puts off the next ones, up to 64 of them: an allocation that
+ * meets this is refused although the next may succeed.
+ */
+static struct folio *frame_make(struct itme_instance *inst, int node, gfp_t gfp)
+{
+	int tries = gfp == FRAME_GFP ? COMPACT_TRIES : 1;
+	struct folio *folio;
+
+	do {
+		folio = frame_alloc(inst, node, gfp);
+		cond_resched();
+	} while (!folio && --tries && is_in_pieces(inst, node) && !fatal_signal_pending(current));
 	return folio;
 }
 
@@ -121,19 +168,27 @@ static void add_frame(struct itme_instance *inst, struct itme_pool *pool, struct
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
 }
 
-/* Allocate up to the target, one node after the other so that they interleave. */
-static int grow(struct itme_instance *inst, enum itme_tier tier)
+static bool is_short(const struct itme_pool *pool)
+{
+	return READ_ONCE(pool->held) + READ_ONCE(pool->lent) < pool->target;
+}
+
+/*
+ * Allocate up to the target, less what the host was given under pressure, one node
+ * after the other so that they interleave.
+ */
+static int grow(struct itme_instance *inst, enum itme_tier tier, gfp_t gfp)
 {
 	struct itme_pool *pool = &inst->pool[tier];
 	int node = first_node(pool->nodes);
 	nodemask_t empty = NODE_MASK_NONE;
 
-	while (READ_ONCE(pool->held) < pool->target) {
+	while (is_short(pool)) {
 		struct folio *folio;
 
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		folio = node_isset(node, empty) ? NULL : frame_alloc(inst, node);
+		folio = node_isset(node, empty) ? NULL : frame_make(inst, node, gfp);
 		if (folio)
 			add_frame(inst, pool, folio);
 		else
@@ -141,7 +196,6 @@ static int grow(struct itme_instance *inst, enum itme_tier tier)
 		if (nodes_equal(empty, pool->nodes))
 			return -ENOMEM;
 		node = next_node_in(node, pool->nodes);
-		cond_resched();
 	}
 	return 0;
 }
@@ -190,6 +244,22 @@ static int shrink(struct itme_instance *inst, enum itme_tier tier)
 	return 0;
 }
 
+/* How much there was: a node with much free and no frame to give has it in pieces. */
+static void report_shortage(struct itme_instance *inst, enum itme_tier tier)
+{
+	struct itme_pool *pool = &inst->pool[tier];
+	int node;
+
+	pr_err("%s: %s: node %*pbl gave %lu of %lu frames of %llu bytes; free memory or lower the budget\n",
+	       inst->name, tier_key(tier), nodemask_pr_args(&pool->nodes), pool->held, pool->target,
+	       itme_granule_bytes(inst));
+	for_each_node_mask(node, pool->nodes)
+		pr_err("%s: %s: node %d has %llu bytes free%s\n", inst->name, tier_key(tier), node,
+		       free_bytes(node),
+		       is_in_pieces(inst, node) ?
+			       ", in pieces: echo 1 > /proc/sys/vm/compact_memory" : "");
+}
+
 static void set_target(struct itme_instance *inst, struct itme_pool *pool, unsigned long frames)
 {
 	unsigned long flags;
@@ -197,8 +267,60 @@ static void set_target(struct itme_instance *inst, struct itme_pool *pool, unsig
 	spin_lock_irqsave(&inst->frame_lock, flags);
 	/* The window holds frames of the top tier only, which may change now. */
 	itme_victim_settle_window(inst);
+	/* A smaller budget leaves the host what it has; a larger one wants all. */
+	pool->lent = frames < pool->target ?
+			     pool->lent - min(pool->lent, pool->target - frames) : 0;
 	pool->target = frames;
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
+}
+
+/*
+ * Bytes of a node that are free or as good as free, beyond what the kernel wants to
+ * keep free and a sixteenth for whoever comes next.
+ */
+static u64 room_on(int node)
+{
+	struct pglist_data *pgdat = NODE_DATA(node);
+	u64 have = free_bytes(node), kept = high_bytes(node);
+
+	have += (u64)atomic_long_read(&pgdat->vm_stat[NR_INACTIVE_FILE]) << PAGE_SHIFT >> 1;
+	kept += (u64)pgdat->node_present_pages / 16 << PAGE_SHIFT;
+	return have - min(have, kept);
+}
+
+/* What the host does not give is as if it had asked for it: it comes when there is room. */
+static void lend_missing(struct itme_instance *inst, struct itme_pool *pool)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	pool->lent = pool->target - min(pool->target, pool->held);
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+}
+
+/* Take some of what the host was given back, where it has asked for none for a while. */
+static void take_back(struct itme_instance *inst)
+{
+	struct itme_pool *pool = &inst->pool[ITME_TIER_DRAM];
+	unsigned long flags, frames;
+	u64 room = 0;
+	int node;
+
+	if (!READ_ONCE(pool->lent))
+		return;
+	schedule_delayed_work(&inst->trim_work, ITME_RETURN_INTERVAL / 2);
+	if (time_before(jiffies, READ_ONCE(inst->lent_at) + ITME_RETURN_INTERVAL))
+		return;
+	for_each_node_mask(node, pool->nodes)
+		room += room_on(node);
+	frames = min_t(u64, room >> inst->granule_shift, ITME_RETURN_FRAMES);
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	frames = min(frames, pool->lent);
+	pool->lent -= frames;
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+	if (!frames || !grow(inst, ITME_TIER_DRAM, FRAME_GFP_GENTLE))
+		return;
+	lend_missing(inst, pool); /* too much in pieces: not now */
 }
 
 /**
@@ -218,12 +340,13 @@ void itme_frames_trim(struct itme_instance *inst)
 		struct itme_pool *pool = &inst->pool[tier];
 
 		shrink(inst, tier);
-		grow(inst, tier); /* in place of what was retired */
+		grow(inst, tier, FRAME_GFP); /* in place of what was retired */
 		surplus = surplus || READ_ONCE(pool->held) > pool->target;
 	}
+	take_back(inst);
 	itme_pin_enforce(inst);
 	if (surplus)
-		schedule_delayed_work(&inst->trim_work, ITME_TRIM_INTERVAL);
+		mod_delayed_work(system_wq, &inst->trim_work, ITME_TRIM_INTERVAL);
 }
 
 /**
@@ -246,16 +369,18 @@ int itme_frames_resize(struct itme_instance *inst, enum itme_tier tier, u64 byte
 	set_target(inst, pool, want);
 	itme_pin_enforce(inst);
 	if (want >= old)
-		err = grow(inst, tier);
+		err = grow(inst, tier, FRAME_GFP);
 	if (err == -ENOMEM)
-		pr_err("%s: %s: node %*pbl gave %lu of %lu frames of %llu bytes; free memory or lower the budget\n",
-		       inst->name, tier_key(tier), nodemask_pr_args(&pool->nodes), pool->held,
-		       want, itme_granule_bytes(inst));
-	if (err)
+		report_shortage(inst, tier);
+	if (err) {
 		set_target(inst, pool, old);
-	else if (want < old)
+		if (tier == ITME_TIER_DRAM)
+			lend_missing(inst, pool);
+	} else if (want < old) {
 		err = shrink(inst, tier);
+	}
 	itme_frames_trim(inst);
+	itme_drain_report(inst, tier);
 	wake_up_all(&inst->frame_wait);
 	return err;
 }
@@ -270,7 +395,7 @@ void itme_frames_refill(struct itme_instance *inst, enum itme_tier tier)
 	/* A resize under way grows to the target itself. */
 	if (!mutex_trylock(&inst->resize_mutex))
 		return;
-	grow(inst, tier);
+	grow(inst, tier, FRAME_GFP);
 	mutex_unlock(&inst->resize_mutex);
 }
 
@@ -374,6 +499,76 @@ void itme_frame_put(struct itme_instance *inst, enum itme_tier tier, struct foli
 	if (surplus)
 		frame_free(folio);
 	wake_up_all(&inst->frame_wait);
+}
+
+static unsigned long spare_locked(const struct itme_instance *inst)
+{
+	const struct itme_pool *pool = &inst->pool[ITME_TIER_DRAM];
+	unsigned long idle = pool->nr_free + pool->nr_settled + pool->nr_ahead;
+	/* Demand finds a frame in the end, whatever is pinned, now or later, and dirty. */
+	unsigned long kept = READ_ONCE(inst->window_frames) + ITME_PIN_RESERVE_FRAMES +
+			     READ_ONCE(pool->nr_pinned) + itme_reserve_frames(inst) +
+			     atomic_long_read(&inst->nr_dirty);
+
+	if (itme_victim_top_tier(inst) == ITME_TIER_DRAM)
+		idle += inst->nr_window;
+	kept = max(kept, READ_ONCE(inst->floor_frames));
+	return min(idle - min(idle, pool->promised), pool->held - min(pool->held, kept));
+}
+
+/**
+ * itme_frames_spare - DRAM frames that the host could have under pressure
+ * @inst: the instance
+ *
+ * Those among them that turn out to be held, or in use at that moment, stay.
+ *
+ * Return: frames.
+ */
+unsigned long itme_frames_spare(struct itme_instance *inst)
+{
+	unsigned long flags, spare;
+
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	spare = spare_locked(inst);
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+	return spare;
+}
+
+/**
+ * itme_frame_give - give the host a DRAM frame, because it is short of memory
+ * @inst: the instance
+ *
+ * Waits for nothing, but for the copy where a resident moves to CXL memory. What was
+ * given comes back when the pressure is over.
+ *
+ * Return: whether there was one to give.
+ */
+bool itme_frame_give(struct itme_instance *inst)
+{
+	struct itme_pool *pool = &inst->pool[ITME_TIER_DRAM];
+	struct folio *folio = NULL;
+	unsigned long flags;
+	bool spare;
+
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	spare = spare_locked(inst) > 0;
+	if (spare && pool->nr_free > pool->promised)
+		folio = pop_locked(pool);
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+	if (spare && !folio)
+		folio = itme_victim_reclaim(inst, ITME_TIER_DRAM, ITME_TAKER_PRESSURE);
+	if (!folio)
+		return false;
+	spin_lock_irqsave(&inst->frame_lock, flags);
+	pool->held--;
+	if (pool->held + pool->lent < pool->target)
+		pool->lent++;
+	spin_unlock_irqrestore(&inst->frame_lock, flags);
+	WRITE_ONCE(inst->lent_at, jiffies);
+	atomic_long_inc(&inst->nr_returned);
+	schedule_delayed_work(&inst->trim_work, ITME_RETURN_INTERVAL);
+	frame_free(folio);
+	return true;
 }
 
 /**

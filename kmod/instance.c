@@ -152,6 +152,19 @@ int itme_instance_set_inflight(struct itme_instance *inst, u64 bytes)
 	return 0;
 }
 
+/**
+ * itme_instance_set_floor - set what memory pressure leaves of the DRAM frames
+ * @inst: the instance
+ * @bytes: rounded down to granules; more than the budget means all of it
+ *
+ * Return: 0.
+ */
+int itme_instance_set_floor(struct itme_instance *inst, u64 bytes)
+{
+	WRITE_ONCE(inst->floor_frames, min_t(u64, bytes >> inst->granule_shift, ULONG_MAX));
+	return 0;
+}
+
 /* Keep the window inside the top tier, whatever the budgets became. */
 static void clamp_window(struct itme_instance *inst)
 {
@@ -280,11 +293,16 @@ struct itme_instance *itme_instance_create(struct fs_context *fc,
 				  opts->window_bytes);
 		goto err_frames;
 	}
-	err = add_to_sysfs(fc, inst);
+	err = itme_shrinker_add(inst);
 	if (err)
 		goto err_frames;
+	err = add_to_sysfs(fc, inst);
+	if (err)
+		goto err_shrinker;
 	return inst;
 
+err_shrinker:
+	itme_shrinker_remove(inst);
 err_frames:
 	cancel_delayed_work_sync(&inst->trim_work);
 	itme_frames_free(inst);
@@ -418,6 +436,7 @@ int itme_instance_reconfigure(struct fs_context *fc, struct itme_instance *inst,
  */
 void itme_instance_destroy(struct itme_instance *inst)
 {
+	itme_shrinker_remove(inst);
 	cancel_delayed_work_sync(&inst->trim_work);
 	itme_queue_teardown(inst);
 	itme_writeback_teardown(inst);

@@ -62,6 +62,7 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/nodemask.h>
+#include <linux/notifier.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
 #include <linux/timekeeping.h>
@@ -97,6 +98,12 @@
 #define ITME_OWNER_TIMEOUT HZ
 /* How often frames above a lowered budget are looked at again. */
 #define ITME_TRIM_INTERVAL (HZ / 5)
+/*
+ * Frames that the host was given under pressure come back when it has asked for none
+ * for so long, some at a time.
+ */
+#define ITME_RETURN_INTERVAL (2 * HZ)
+#define ITME_RETURN_FRAMES 32
 /* So long the background writer leaves a region whose store has refused a write. */
 #define ITME_RETRY_INTERVAL HZ
 #define ITME_WRITEBACK_DELAY_MS 5000
@@ -217,11 +224,13 @@ struct itme_pool {
 	nodemask_t nodes; /* where frames come from; changes under resize_mutex */
 	unsigned long target; /* budget in frames */
 	unsigned long held; /* frames that exist, free or in use */
+	unsigned long lent; /* of @target, given to the host under pressure */
 	struct list_head free;
 	unsigned long nr_free;
 	struct list_head settled; /* residents past the window, oldest first */
 	unsigned long nr_settled;
 	struct list_head ahead; /* fetched for a hint and not touched yet, oldest first */
+	unsigned long nr_ahead;
 	struct list_head pinned;
 	unsigned long promised; /* frames that queued granules will take */
 	unsigned long nr_pinned; /* granules pinned here, in memory or not; under pin_mutex */
@@ -244,6 +253,12 @@ struct itme_instance {
 	unsigned long nr_inflight; /* frames taken for demand fills, not yet on @window */
 	unsigned long window_frames; /* most frames on @window */
 	wait_queue_head_t frame_wait; /* a frame may have become free */
+
+	struct shrinker *shrinker;
+	struct notifier_block oom_notifier;
+	unsigned long floor_frames; /* of DRAM, that pressure leaves in any case */
+	unsigned long lent_at; /* jiffies when the host was given the last */
+	atomic_long_t nr_returned; /* frames that it was given, ever */
 
 	/* The queue of hints, see queue.c. */
 	spinlock_t queue_lock; /* requests and cookies of every open file */
@@ -370,6 +385,7 @@ enum itme_taker {
 	ITME_TAKER_HINT_MAYBE, /* nothing */
 	ITME_TAKER_HINT_LIKELY, /* what the window has been read past */
 	ITME_TAKER_HINT_EXACT, /* also settled residents */
+	ITME_TAKER_PRESSURE, /* anything but pins, and only without waiting */
 	ITME_TAKER_BUDGET, /* anything but pins: the budget has become smaller */
 	ITME_TAKER_DEMAND, /* the same, by the rule of victim.c */
 	ITME_TAKER_FAULT, /* the same, unless it takes a copy */
@@ -444,6 +460,7 @@ void itme_instance_destroy(struct itme_instance *inst);
 int itme_instance_set_budget(struct itme_instance *inst, enum itme_tier tier, u64 bytes);
 int itme_instance_set_window(struct itme_instance *inst, u64 bytes);
 int itme_instance_set_inflight(struct itme_instance *inst, u64 bytes);
+int itme_instance_set_floor(struct itme_instance *inst, u64 bytes);
 
 /* attach.c */
 int itme_attach(struct dentry *root, struct itme_attach *args);
@@ -475,6 +492,7 @@ int itme_granule_wait_idle(struct itme_granule *g, long *timeout);
 #define ITME_CLAIM_UNSEEN 0x01 /* also what a waiter has not mapped or read yet */
 #define ITME_CLAIM_PINNED 0x02 /* also what is pinned */
 #define ITME_CLAIM_DIRTY 0x04 /* also what the store does not have */
+#define ITME_CLAIM_NOWAIT 0x08 /* only without waiting: -EAGAIN else */
 int itme_granule_claim(struct itme_region *region, struct itme_granule *g, struct folio *folio,
 		       unsigned int claim);
 u16 itme_granule_resident(struct itme_region *region, struct itme_granule *g,
@@ -569,15 +587,24 @@ int itme_frames_check(struct fs_context *fc, enum itme_tier tier, u64 bytes,
 		      const nodemask_t *nodes);
 int itme_frames_resize(struct itme_instance *inst, enum itme_tier tier, u64 bytes);
 void itme_frames_trim(struct itme_instance *inst);
+unsigned long itme_frames_spare(struct itme_instance *inst);
 void itme_frames_refill(struct itme_instance *inst, enum itme_tier tier);
 void itme_frames_free(struct itme_instance *inst);
 struct folio *itme_frame_pop(struct itme_instance *inst, enum itme_tier tier);
 struct folio *itme_frame_pop_promised(struct itme_instance *inst, enum itme_tier tier);
 void itme_frame_put(struct itme_instance *inst, enum itme_tier tier, struct folio *folio);
+bool itme_frame_give(struct itme_instance *inst);
 void itme_frame_lost(struct itme_instance *inst, enum itme_tier tier);
 void itme_frame_bind(struct folio *folio, struct itme_region *region, u64 granule);
 void itme_frame_unbind(struct folio *folio);
 void itme_frame_retire(struct itme_instance *inst, enum itme_tier tier);
+
+/* drain.c */
+void itme_drain_report(struct itme_instance *inst, enum itme_tier tier);
+
+/* shrinker.c */
+int itme_shrinker_add(struct itme_instance *inst);
+void itme_shrinker_remove(struct itme_instance *inst);
 
 /* victim.c */
 enum itme_tier itme_victim_top_tier(const struct itme_instance *inst);

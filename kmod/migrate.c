@@ -20,16 +20,22 @@ static void unmap(struct itme_region *region, struct folio *folio)
 /*
  * Unmap a claimed granule's frame and make sure that nobody else refers to it.
  * 0: the folio is locked and its reference count is frozen at zero.
- * -EBUSY: it is held; it is unlocked and RESIDENT again. @refused is what a hint
- * does not get then.
+ * -EBUSY: it is held; -EAGAIN: somebody has it locked, and @claim says not to wait. It
+ * is unlocked, or the other's, and RESIDENT again. @refused is what a hint does not
+ * get then.
  */
 static int revoke(struct itme_region *region, struct itme_granule *g, struct folio *folio,
-		  u64 refused)
+		  unsigned int claim, u64 refused)
 {
 	bool pinned;
 	int tries;
 
-	folio_lock(folio);
+	if (!(claim & ITME_CLAIM_NOWAIT)) {
+		folio_lock(folio);
+	} else if (!folio_trylock(folio)) {
+		itme_granule_resident(region, g, folio, g->tier, 0);
+		return -EAGAIN;
+	}
 	/* To unmap it to find out that DMA holds it for long would be paid for again and again. */
 	pinned = region->pinnable && folio_maybe_dma_pinned(folio);
 	if (!pinned)
@@ -71,8 +77,9 @@ static void release(struct folio *folio)
  * @claim: ITME_CLAIM_* of what may be dropped too
  *
  * Return: 0, the frame is the caller's; -ENOENT where @folio is not its frame;
- * -EAGAIN where a waiter, a pin or a write to the store comes first; -EUCLEAN where
- * it is dirty, unless @claim says so; -EBUSY where the frame is held.
+ * -EAGAIN where a waiter, a pin, a write to the store or, with ITME_CLAIM_NOWAIT, a
+ * lock comes first; -EUCLEAN where it is dirty, unless @claim says so; -EBUSY where
+ * the frame is held.
  */
 int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *folio,
 		      unsigned int claim)
@@ -86,7 +93,7 @@ int itme_migrate_drop(struct itme_region *region, u64 granule, struct folio *fol
 	if (err)
 		return err;
 	tier = g->tier;
-	err = revoke(region, g, folio, 0);
+	err = revoke(region, g, folio, claim, 0);
 	if (err)
 		return err;
 	/* The last word: nobody else has a reference to write through any more. */
@@ -146,7 +153,7 @@ int itme_migrate_move(struct itme_region *region, u64 granule, struct folio *fro
 	if (err)
 		return err;
 	from_tier = g->tier;
-	err = revoke(region, g, from,
+	err = revoke(region, g, from, claim,
 		     hint_class ? itme_granule_valid_bytes(region, granule) : 0);
 	if (err) {
 		report(region, granule, from_tier, to_tier, err, start_ns, hint_class);

@@ -119,6 +119,22 @@ static ssize_t store_inflight(struct itme_kobj *k, const struct itme_attr *attr,
 	return itme_instance_set_inflight(k->inst, value);
 }
 
+static ssize_t show_floor(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", frames_to_bytes(k->inst, READ_ONCE(k->inst->floor_frames)));
+}
+
+static ssize_t store_floor(struct itme_kobj *k, const struct itme_attr *attr, u64 value)
+{
+	return itme_instance_set_floor(k->inst, value);
+}
+
+static ssize_t show_returned(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n",
+			  frames_to_bytes(k->inst, atomic_long_read(&k->inst->nr_returned)));
+}
+
 static ssize_t show_pin_limit(struct itme_kobj *k, const struct itme_attr *attr, char *buf)
 {
 	return sysfs_emit(buf, "%llu\n", itme_pin_limit(k->inst));
@@ -285,6 +301,8 @@ ATTR(attr_dram_current, "dram_current_bytes", 0444, show_current, NULL, ITME_TIE
 ATTR(attr_cxl_current, "cxl_current_bytes", 0444, show_current, NULL, ITME_TIER_CXL);
 ATTR(attr_dram_free, "dram_free_bytes", 0444, show_free, NULL, ITME_TIER_DRAM);
 ATTR(attr_cxl_free, "cxl_free_bytes", 0444, show_free, NULL, ITME_TIER_CXL);
+ATTR(attr_dram_floor, "dram_floor_bytes", 0644, show_floor, store_floor, 0);
+ATTR(attr_dram_returned, "dram_returned_bytes", 0444, show_returned, NULL, 0);
 ATTR(attr_dram_nodes, "dram_nodes", 0444, show_nodes, NULL, ITME_TIER_DRAM);
 ATTR(attr_cxl_nodes, "cxl_nodes", 0444, show_nodes, NULL, ITME_TIER_CXL);
 
@@ -314,6 +332,8 @@ static struct attribute *instance_attrs[] = {
 	&attr_cxl_current.attr,
 	&attr_dram_free.attr,
 	&attr_cxl_free.attr,
+	&attr_dram_floor.attr,
+	&attr_dram_returned.attr,
 	&attr_dram_nodes.attr,
 	&attr_cxl_nodes.attr,
 #define COUNTER_LIST(_name) &attr_##_name.attr,

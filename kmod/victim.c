@@ -11,7 +11,8 @@
  * settles, so that a changed working set comes in.
  *
  * While the CXL tier has free frames, what leaves the window moves there and
- * settles; nothing is dropped until both tiers are full.
+ * settles; nothing is dropped until both tiers are full. For a smaller CXL budget
+ * residents move to free frames of DRAM likewise.
  *
  * What a hint has fetched ahead waits on a list of its own until it is touched,
  * and then passes through the window like a newcomer. What a hint may take
@@ -22,6 +23,8 @@
 #include "itme.h"
 
 #define ITME_VICTIM_RENEWAL 32
+/* What is held may be mapped: reclaim is not to unmap all of it again and again. */
+#define ITME_PRESSURE_TRIES 8UL
 
 struct victim {
 	struct itme_region *region;
@@ -66,6 +69,8 @@ static void unlist_locked(struct itme_instance *inst, struct folio *folio, enum 
 		inst->nr_window--;
 	else if (folio->private == (void *)ITME_LIST_SETTLED)
 		inst->pool[tier].nr_settled--;
+	else if (folio->private == (void *)ITME_LIST_AHEAD)
+		inst->pool[tier].nr_ahead--;
 	list_del_init(&folio->lru);
 	folio->private = (void *)ITME_LIST_NONE;
 }
@@ -94,6 +99,7 @@ static void list_locked(struct itme_instance *inst, struct folio *folio, enum it
 		break;
 	case ITME_LIST_AHEAD:
 		list_add_tail(&folio->lru, &pool->ahead);
+		pool->nr_ahead++;
 		break;
 	case ITME_LIST_WINDOW:
 		list_add_tail(&folio->lru, &inst->window);
@@ -395,7 +401,7 @@ static struct folio *choose(struct itme_instance *inst, enum itme_tier *tier,
 	bool top = *tier == itme_victim_top_tier(inst);
 	struct folio *folio;
 
-	if (search->taker < ITME_TAKER_BUDGET)
+	if (search->taker < ITME_TAKER_PRESSURE)
 		return choose_for_hint(inst, *tier, search);
 	folio = unwanted(pool, search);
 	if (!folio && top && inst->nr_window)
@@ -510,25 +516,41 @@ void itme_victim_unpromise(struct itme_instance *inst, enum itme_tier tier)
 	spin_unlock_irqrestore(&inst->frame_lock, flags);
 }
 
-/* Move a DRAM victim to a free CXL frame. -ENOSPC where there is none. */
-static int demote(struct itme_instance *inst, struct victim *v, unsigned int claim)
+static bool is_surplus(struct itme_instance *inst, enum itme_tier tier)
 {
-	struct folio *to = itme_frame_pop(inst, ITME_TIER_CXL);
+	struct itme_pool *pool = &inst->pool[tier];
+
+	return READ_ONCE(pool->held) > READ_ONCE(pool->target);
+}
+
+/* Move a victim to a free frame of the other tier. -ENOSPC where there is none to keep. */
+static int move_over(struct itme_instance *inst, struct victim *v, enum itme_tier to_tier,
+		     unsigned int claim)
+{
+	struct folio *to = is_surplus(inst, to_tier) ? NULL : itme_frame_pop(inst, to_tier);
 	int err;
 
 	if (!to)
 		return -ENOSPC;
-	err = itme_migrate_move(v->region, v->granule, v->folio, to, ITME_TIER_CXL, claim, 0);
+	err = itme_migrate_move(v->region, v->granule, v->folio, to, to_tier, claim, 0);
 	if (err)
-		itme_frame_put(inst, ITME_TIER_CXL, to);
+		itme_frame_put(inst, to_tier, to);
 	else
-		itme_victim_list(inst, to, ITME_TIER_CXL, ITME_LIST_SETTLED);
+		itme_victim_list(inst, to, to_tier, ITME_LIST_SETTLED);
 	return err;
 }
 
-static bool may_demote(const struct itme_instance *inst, enum itme_tier from)
+static bool may_demote(struct itme_instance *inst, enum itme_tier from)
 {
-	return from == ITME_TIER_DRAM && READ_ONCE(inst->pool[ITME_TIER_CXL].nr_free);
+	return from == ITME_TIER_DRAM && READ_ONCE(inst->pool[ITME_TIER_CXL].nr_free) &&
+	       !is_surplus(inst, ITME_TIER_CXL);
+}
+
+static unsigned int claim_of(enum itme_taker taker)
+{
+	if (taker == ITME_TAKER_BUDGET)
+		return ITME_CLAIM_PINNED;
+	return taker == ITME_TAKER_PRESSURE ? ITME_CLAIM_NOWAIT : 0;
 }
 
 /**
@@ -545,9 +567,11 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 {
 	struct search search = { .taker = taker };
 	bool dirty = false;
-	unsigned int claim = taker == ITME_TAKER_BUDGET ? ITME_CLAIM_PINNED : 0;
+	unsigned int claim = claim_of(taker);
 	unsigned long tries = READ_ONCE(inst->pool[tier].held) + ITME_LISTS;
 
+	if (taker == ITME_TAKER_PRESSURE)
+		tries = min(tries, ITME_PRESSURE_TRIES);
 	while (tries--) {
 		enum itme_tier from = tier;
 		struct victim v;
@@ -557,7 +581,12 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 			return NULL;
 		if (!take_victim(inst, &from, &search, &v))
 			break;
-		err = from == ITME_TIER_DRAM ? demote(inst, &v, claim) : -ENOSPC;
+		if (from == ITME_TIER_DRAM)
+			err = move_over(inst, &v, ITME_TIER_CXL, claim);
+		else if (taker == ITME_TAKER_BUDGET) /* a drain keeps what there is room for */
+			err = move_over(inst, &v, ITME_TIER_DRAM, claim);
+		else
+			err = -ENOSPC;
 		if (err == -ENOSPC)
 			err = itme_migrate_drop(v.region, v.granule, v.folio, claim);
 		if (err == -EHWPOISON) { /* both gone, the frame is retired */
@@ -580,16 +609,9 @@ struct folio *itme_victim_reclaim(struct itme_instance *inst, enum itme_tier tie
 		itme_frame_put(inst, from, v.folio);
 		search.renewed = true;
 	}
-	if (dirty && taker >= ITME_TAKER_BUDGET)
+	if (dirty && taker >= ITME_TAKER_PRESSURE)
 		itme_writeback_want_frame(inst);
 	return NULL;
-}
-
-static bool is_surplus(struct itme_instance *inst, enum itme_tier tier)
-{
-	struct itme_pool *pool = &inst->pool[tier];
-
-	return READ_ONCE(pool->held) > READ_ONCE(pool->target);
 }
 
 /**

@@ -43,6 +43,7 @@ void add_drop(CLI::App &app, Action &action);
 void add_doctor(CLI::App &app, Action &action);
 void add_schedule(CLI::App &app, Action &action);
 void add_plan(CLI::App &app, Action &action);
+void add_memory(CLI::App &app, Action &action);
 void add_top(CLI::App &app, Action &action);
 void add_report(CLI::App &app, Action &action);
 

@@ -4,6 +4,7 @@
 #include "lib/client.hpp"
 #include "lib/explain.hpp"
 #include "lib/flow.hpp"
+#include "lib/process_memory.hpp"
 #include "lib/reports.hpp"
 
 #include <ctime>
@@ -27,8 +28,6 @@ Result<Source> Source::open(Env &env, const std::filesystem::path &socket, bool 
 {
 	Source source;
 
-	if (!is_loaded(env.root))
-		return std::unexpected(not_loaded());
 	source.socket_ = socket;
 	if (own) {
 		source.reason_ = "asked not to ask itmed";
@@ -37,9 +36,12 @@ Result<Source> Source::open(Env &env, const std::filesystem::path &socket, bool 
 	} else {
 		return source;
 	}
+	if (!is_loaded(env.root))
+		return std::unexpected(not_loaded());
 	ObserverOptions options;
 	options.root = env.root;
 	source.observer_ = std::make_unique<Observer>(std::move(options));
+	source.root_ = env.root;
 	source.before_ = source.observer_->sample(now_ns());
 	return source;
 }
@@ -58,6 +60,7 @@ Result<Json> Source::flow()
 		auto json = flow_json(*before_, now, observer_->trail());
 
 		before_ = std::move(now);
+		json["memory"] = memory_json(root_, {});
 		note_reason(json);
 		return json;
 	}

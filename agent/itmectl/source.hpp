@@ -36,6 +36,7 @@ private:
 	std::uint64_t since_ns_ = 0;
 	std::unique_ptr<Observer> observer_;
 	std::optional<Observation> before_;
+	std::filesystem::path root_;
 };
 
 } // namespace itme

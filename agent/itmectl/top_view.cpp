@@ -160,6 +160,36 @@ void add_processes(std::vector<std::string> &lines, const Json &flow)
 		lines.push_back(row);
 }
 
+// Of each process, what it has itself beside what it maps of regions.
+void add_memory(std::vector<std::string> &lines, const Json &flow)
+{
+	Table table{{">PID", "PROCESS", ">ANON DRAM", ">ANON CXL", ">REGION DRAM", ">REGION CXL",
+		     ">DECLARED", ">MISPLACED"}};
+
+	for (const auto &process : list(flow, "memory")) {
+		const auto size = [](const Json &json, const char *key) {
+			return format_size(number_of(json, key));
+		};
+		const auto &declared = member(process, "declared");
+		const bool is_declared = declared.is_object();
+
+		table.add({std::to_string(number_of(process, "pid")),
+			   clip(text_of(process, "command"), 16), size(process, "anon_dram_bytes"),
+			   size(process, "anon_cxl_bytes"), size(process, "region_dram_bytes"),
+			   size(process, "region_cxl_bytes"),
+			   is_declared ? size(declared, "bytes") : "-",
+			   is_declared ? size(declared, "misplaced_bytes") : "-"});
+	}
+	if (table.empty())
+		return;
+	std::ostringstream text;
+	table.print(text);
+	std::istringstream rows{text.str()};
+	lines.emplace_back();
+	for (std::string row; std::getline(rows, row);)
+		lines.push_back(row);
+}
+
 // A sentence, in lines that are no longer than that where it has spaces.
 void add_wrapped(std::vector<std::string> &lines, const std::string &text, std::size_t columns)
 {
@@ -195,6 +225,7 @@ std::vector<std::string> top_lines(const Json &flow, const Screen &screen)
 				add_place(lines, place);
 	}
 	add_processes(lines, flow);
+	add_memory(lines, flow);
 	for (const auto &text : list(flow, "missing"))
 		if (text.is_string())
 			add_wrapped(notes, printable(text.get<std::string>()), screen.columns);

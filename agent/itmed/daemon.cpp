@@ -2,7 +2,9 @@
 #include "itmed/daemon.hpp"
 
 #include "lib/flow.hpp"
+#include "lib/host.hpp"
 #include "lib/mounts.hpp"
+#include "lib/process_memory.hpp"
 #include "lib/reports.hpp"
 
 #include <algorithm>
@@ -55,6 +57,16 @@ std::set<Path> read_released(const Path &file)
 	return paths;
 }
 
+MemoryNodes memory_nodes()
+{
+	MemoryNodes nodes;
+
+	for (const auto &node : read_nodes("/"))
+		if (node.memory_bytes > 0)
+			(node.has_cpus ? nodes.dram : nodes.cxl).push_back(node.id);
+	return nodes;
+}
+
 double cpu_seconds()
 {
 	rusage usage{};
@@ -97,7 +109,7 @@ Daemon::Daemon(DaemonOptions options, Config config, Loop &loop)
 				 [this](const std::string &region, const Path &store) {
 					 return schedule_of(region, store);
 				 })),
-      history_(history_entries), kept_released_(restorer_.released())
+      history_(history_entries), memory_(pages_, {}), kept_released_(restorer_.released())
 {
 }
 
@@ -135,6 +147,7 @@ Result<void> Daemon::run()
 			restore(now);
 		if (now >= next_sample_ns_)
 			sample(now);
+		keep_memory(now);
 		if (now >= events_again_ns_) {
 			events_again_ns_ = UINT64_MAX;
 			watch_events();
@@ -154,6 +167,9 @@ std::uint64_t Daemon::next_ns() const
 {
 	return std::min({service_.next_ns(), server_.next_ns(), restorer_.next_ns(),
 			 next_sample_ns_, events_again_ns_,
+			 moves_            ? 0
+			 : memory_.empty() ? UINT64_MAX
+					   : next_look_ns_,
 			 ready_ ? UINT64_MAX : started_ns_ + patience_ns});
 }
 
@@ -503,6 +519,18 @@ std::optional<Result<Schedule>> Daemon::schedule_of(const std::string &region, c
 	return std::nullopt;
 }
 
+// A few pieces, and then whatever else there is to do.
+void Daemon::keep_memory(std::uint64_t now_ns)
+{
+	if (memory_.empty())
+		return;
+	if (now_ns >= next_look_ns_) {
+		memory_.look();
+		next_look_ns_ = now_ns + second_ns;
+	}
+	moves_ = memory_.step();
+}
+
 // ----------------------------------------------------------------------
 // Answering
 
@@ -563,6 +591,7 @@ std::optional<Result<Json>> Daemon::handle(const Request &request, Server::Ticke
 		auto flow = flow_json(*history_.since(since), *last, observer_.trail());
 
 		add_waiting(flow);
+		flow["memory"] = memory_json("/", memory_.to_json());
 		return flow;
 	}
 	case RequestKind::stalls: {
@@ -606,6 +635,27 @@ std::optional<Result<Json>> Daemon::handle(const Request &request, Server::Ticke
 		restore(now);
 		return status_json();
 	}
+	case RequestKind::memory: {
+		auto json = memory_.to_json();
+
+		json["migrations"] = migrations_.to_json();
+		return json;
+	}
+	case RequestKind::declare: {
+		memory_.use(memory_nodes());
+		if (auto done = memory_.declare(request.memory); !done)
+			return Result<Json>{std::unexpected(done.error())};
+		migrations_.watch();
+		moves_ = true;
+		log(Level::info,
+		    "memory of process " + std::to_string(request.memory.pid) + " is placed");
+		return memory_.to_json();
+	}
+	case RequestKind::forget:
+		if (!memory_.forget(request.memory.pid))
+			return Result<Json>{fail("process " + std::to_string(request.memory.pid) +
+						 " has declared no memory")};
+		return memory_.to_json();
 	}
 	return Result<Json>{fail("not answered")};
 }

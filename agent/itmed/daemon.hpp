@@ -13,6 +13,8 @@
 #include "itmed/service.hpp"
 #include "itmed/worker.hpp"
 #include "lib/conductor.hpp"
+#include "lib/memory_keeper.hpp"
+#include "lib/migrations.hpp"
 
 #include <map>
 #include <optional>
@@ -58,6 +60,7 @@ private:
 	void sample(std::uint64_t now_ns);
 	void watch_events();
 	void tell_plans();
+	void keep_memory(std::uint64_t now_ns);
 	Result<void> hear_guess(const Declaration &said);
 	[[nodiscard]] std::optional<Result<Schedule>> schedule_of(const std::string &region,
 								  const Path &store);
@@ -80,6 +83,11 @@ private:
 	Conductor conductor_; // before the observer, which tells it
 	Observer observer_;
 	History history_;
+	KernelPages pages_;
+	MemoryKeeper memory_;
+	Migrations migrations_;
+	std::uint64_t next_look_ns_ = 0; // at declared memory
+	bool moves_ = false;             // some of it is to be moved now
 
 	Fd signals_, mountinfo_;
 	std::vector<Path> mounts_;     // that are there

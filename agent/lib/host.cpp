@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/host.hpp"
 
+#include "lib/cxl_checks.hpp"
 #include "lib/instances.hpp"
 #include "lib/size.hpp"
 
@@ -40,14 +41,14 @@ std::optional<int> node_number(const std::string &name)
 }
 
 // "Node 0 MemTotal:        2030000 kB"
-std::uint64_t memory_bytes(const Path &node)
+std::uint64_t memory_bytes(const Path &node, const std::string &field)
 {
 	std::istringstream words{read_file(node / "meminfo").value_or("")};
 
 	for (std::string word; words >> word;) {
 		std::uint64_t kib = 0;
 
-		if (word == "MemTotal:" && words >> kib)
+		if (word == field && words >> kib)
 			return kib * 1024;
 	}
 	return 0;
@@ -135,6 +136,21 @@ Check check_huge_pages(const Path &root)
 	return check;
 }
 
+std::uint64_t number_in(const Path &file)
+{
+	return parse_number(text_of(file)).value_or(0);
+}
+
+std::string tier_of(const Path &root, int id)
+{
+	const auto folder = root / "sys/devices/virtual/memory_tiering";
+
+	for (const auto &name : list_folder(folder))
+		if (is_in_list(text_of(folder / name / "nodelist"), id))
+			return name;
+	return "";
+}
+
 std::string describe(const Node &node)
 {
 	return "node " + std::to_string(node.id) + " " + format_size(node.memory_bytes);
@@ -159,37 +175,6 @@ Check check_dram(const std::vector<Node> &nodes)
 		.good = !found.empty(),
 		.found = found.empty() ? "no NUMA node with CPUs has memory" : join(found),
 		.fix = "mount without a DRAM budget: cxl=SIZE@NODE"};
-}
-
-Check check_cxl(const std::vector<Node> &nodes)
-{
-	std::vector<Node> found;
-
-	std::ranges::copy_if(nodes, std::back_inserter(found),
-			     [](const Node &n) { return !n.has_cpus && n.memory_bytes > 0; });
-	return {.name = "cxl",
-		.good = !found.empty(),
-		.needed = false,
-		.found = found.empty() ? "no NUMA node without CPUs has memory" : join(found),
-		.fix = "ITME runs without: mount with dram= only. With CXL memory: cxl "
-		       "create-region, "
-		       "then daxctl reconfigure-device -m system-ram --no-movable DAX"};
-}
-
-Check check_movable(const std::vector<Node> &nodes)
-{
-	std::vector<Node> found;
-
-	std::ranges::copy_if(nodes, std::back_inserter(found),
-			     [](const Node &n) { return !n.has_cpus && n.movable_bytes > 0; });
-	return {.name = "zones",
-		.good = found.empty(),
-		.needed = false,
-		.found = found.empty()
-				 ? "no CXL memory is in ZONE_MOVABLE"
-				 : "in ZONE_MOVABLE, where ITME takes no frames: " + join(found),
-		.fix = "daxctl offline-memory DAX, then daxctl reconfigure-device -m system-ram "
-		       "--no-movable -f DAX (daxctl list names DAX)"};
 }
 
 } // namespace
@@ -223,6 +208,20 @@ bool is_supported_kernel(const std::string &release)
 	return major > least_major || (major == least_major && minor >= least_minor);
 }
 
+bool is_in_list(const std::string &numbers, int number)
+{
+	std::istringstream parts{numbers};
+
+	for (std::string part; std::getline(parts, part, ',');) {
+		int first = 0, last = 0;
+		const int n = std::sscanf(part.c_str(), "%d-%d", &first, &last);
+
+		if (n >= 1 && number >= first && number <= (n == 2 ? last : first))
+			return true;
+	}
+	return false;
+}
+
 std::vector<Node> read_nodes(const Path &root)
 {
 	const auto folder = root / "sys/devices/system/node";
@@ -237,27 +236,36 @@ std::vector<Node> read_nodes(const Path &root)
 		const auto zone = movable.find(*id);
 		nodes.push_back({
 			.id = *id,
-			.memory_bytes = memory_bytes(folder / name),
+			.memory_bytes = memory_bytes(folder / name, "MemTotal:"),
+			.free_bytes = memory_bytes(folder / name, "MemFree:"),
 			.has_cpus = !text_of(folder / name / "cpulist").empty(),
 			.movable_bytes = zone == movable.end() ? 0 : zone->second,
+			.memory_tier = tier_of(root, *id),
+			.read_bandwidth_mbps =
+				number_in(folder / name / "access0/initiators/read_bandwidth"),
+			.read_latency_ns =
+				number_in(folder / name / "access0/initiators/read_latency"),
 		});
 	}
 	std::ranges::sort(nodes, {}, &Node::id);
 	return nodes;
 }
 
-std::vector<Check> check_host(const Path &root)
+std::vector<Check> check_host(const Path &root, const CxlDevices &devices)
 {
 	const auto release = text_of(root / "proc/sys/kernel/osrelease");
 	const auto nodes = read_nodes(root);
-
-	return {
+	std::vector<Check> checks{
 		check_kernel(release), check_headers(root, release),
 		check_signing(root),   check_module(root, release),
 		check_btf(root),       check_huge_pages(root),
-		check_dram(nodes),     check_cxl(nodes),
-		check_movable(nodes),
+		check_dram(nodes),
 	};
+	const auto cxl = check_cxl_memory(
+		devices, nodes, text_of(root / "sys/devices/system/memory/auto_online_blocks"));
+
+	checks.insert(checks.end(), cxl.begin(), cxl.end());
+	return checks;
 }
 
 } // namespace itme

@@ -10,7 +10,7 @@ namespace itme {
 
 namespace {
 
-constexpr std::array<std::pair<RequestKind, const char *>, 8> names{{
+constexpr std::array<std::pair<RequestKind, const char *>, 11> names{{
 	{RequestKind::status, "status"},
 	{RequestKind::observe, "observe"},
 	{RequestKind::stalls, "stalls"},
@@ -19,7 +19,12 @@ constexpr std::array<std::pair<RequestKind, const char *>, 8> names{{
 	{RequestKind::plan, "plan"},
 	{RequestKind::release, "release"},
 	{RequestKind::restore, "restore"},
+	{RequestKind::memory, "memory"},
+	{RequestKind::declare, "declare"},
+	{RequestKind::forget, "forget"},
 }};
+
+constexpr std::uint64_t most_pid = 1U << 22; // PID_MAX_LIMIT of the kernel
 
 std::unexpected<Error> wrong(const std::string &text)
 {
@@ -50,11 +55,37 @@ Result<std::string> text_member(const Json &json, const char *key)
 	return text;
 }
 
+// {"pid": 12, "dram_bytes": 8589934592, "ranges": [[address, bytes], ...]}
+Result<MemoryDeclaration> memory_member(const Json &json, bool with_ranges)
+{
+	MemoryDeclaration memory;
+
+	const auto &pid = member(json, "pid");
+	if (!pid.is_number_unsigned() || pid.get<std::uint64_t>() > most_pid)
+		return wrong("\"pid\" must be a number, that of a process");
+	memory.pid = pid.get<int>();
+	if (!with_ranges)
+		return memory;
+	const auto &dram = member(json, "dram_bytes");
+	if (!dram.is_number_unsigned())
+		return wrong("\"dram_bytes\" must be a number");
+	memory.dram_bytes = dram.get<std::uint64_t>();
+	for (const auto &range : list(json, "ranges")) {
+		if (!range.is_array() || range.size() != 2 || !range[0].is_number_unsigned() ||
+		    !range[1].is_number_unsigned())
+			return wrong("\"ranges\" must be a list of [address, bytes]");
+		memory.ranges.push_back(
+			{range[0].get<std::uint64_t>(), range[1].get<std::uint64_t>()});
+	}
+	return memory;
+}
+
 } // namespace
 
 bool changes(RequestKind kind)
 {
-	return kind == RequestKind::release || kind == RequestKind::restore;
+	return kind == RequestKind::release || kind == RequestKind::restore ||
+	       kind == RequestKind::declare || kind == RequestKind::forget;
 }
 
 const char *request_name(RequestKind kind)
@@ -107,6 +138,12 @@ Result<Request> parse_request(std::string_view line)
 	request.since_ns = number_of(json, "since_ns");
 	if (request.kind == RequestKind::release && !request.mount.starts_with('/'))
 		return wrong("release needs \"mount\", an absolute path");
+	if (request.kind == RequestKind::declare || request.kind == RequestKind::forget) {
+		auto memory = memory_member(json, request.kind == RequestKind::declare);
+		if (!memory)
+			return std::unexpected(memory.error());
+		request.memory = std::move(*memory);
+	}
 	return request;
 }
 
@@ -120,6 +157,13 @@ std::string request_line(const Request &request)
 		json["region"] = request.region;
 	if (request.since_ns != 0)
 		json["since_ns"] = request.since_ns;
+	if (request.memory.pid != 0)
+		json["pid"] = request.memory.pid;
+	if (!request.memory.ranges.empty()) {
+		json["dram_bytes"] = request.memory.dram_bytes;
+		for (const auto &range : request.memory.ranges)
+			json["ranges"].push_back(Json::array({range.address, range.bytes}));
+	}
 	return one_line(json) + '\n';
 }
 

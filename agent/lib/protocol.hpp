@@ -10,6 +10,7 @@
 
 #include "lib/error.hpp"
 #include "lib/json.hpp"
+#include "lib/memory_keeper.hpp"
 
 #include <cstddef>
 #include <optional>
@@ -32,13 +33,17 @@ enum class RequestKind {
 	plan,     // report plan
 	release,  // close what is held of `mount`, and leave it alone
 	restore,  // forget what was released, and try again what failed
+	memory,   // declared memory of processes, and where it is
+	declare,  // ranges of a process are to be placed
+	forget,   // and are left to the kernel again
 };
 
 struct Request {
 	RequestKind kind = RequestKind::status;
-	std::string mount;          // of release
-	std::string region;         // of heat: a region's name; "" for all
-	std::uint64_t since_ns = 0; // of observe, as an earlier answer's time_ns
+	std::string mount;             // of release
+	std::string region;            // of heat: a region's name; "" for all
+	std::uint64_t since_ns = 0;    // of observe, as an earlier answer's time_ns
+	MemoryDeclaration memory = {}; // of declare; of forget the pid
 };
 
 // Who may: those that change something are for root.

@@ -28,6 +28,12 @@ class Itmed:
         )
         return json.loads(said)
 
+    def memory(self, verb, *arguments):
+        itmectl = self.bench.local("itmectl")
+        return json.loads(
+            self.bench.run(itmectl, "memory", verb, *arguments, "--json", "--socket", self.socket)
+        )
+
     def plan(self, region):
         """What became of the plan of a region with one stream; None before there is one."""
         plans = [plan for plan in self.report("plan")["plans"] if plan["region"] == region]
@@ -94,13 +100,21 @@ def dense_schedule(name, size, granule, steps):
 
 
 @contextlib.contextmanager
+def itmed_alone(bench):
+    """itmed without anything mounted."""
+    with itmed(bench, None, {}) as one:
+        yield one
+
+
+@contextlib.contextmanager
 def itmed(bench, folder, attached, *, plans=True):
     """itmed beside what is mounted at the folder. attached: store -> schedule: "auto", "none", or
     what a schedule file holds."""
     work = bench.keep("itmed", lambda: pathlib.Path("/run/itme-bench"))
     work.mkdir(exist_ok=True)
     lines = ['metrics = "127.0.0.1:0"', f"plans = {str(plans).lower()}", 'socket_group = "root"']
-    lines += ["[[mount]]", f'path = "{folder}"', 'dram = "2M"']  # it is there already
+    if folder:
+        lines += ["[[mount]]", f'path = "{folder}"', 'dram = "2M"']  # it is there already
     for number, (store, schedule) in enumerate(attached.items()):
         if not isinstance(schedule, str):
             file = work / f"{number}.itme.json"

@@ -3,8 +3,15 @@
 #include "test.h"
 
 #include <dirent.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
 
 #define MAX_BLOCKS 256
+#define GRANULES 32UL
+#define BYTES (GRANULES * GRANULE)
+#define SEED 41
 
 FIXTURE(node)
 {
@@ -64,13 +71,13 @@ FIXTURE_TEARDOWN(node)
 	}
 }
 
-/* Take offline what can be: how many blocks. */
+/* Take offline what can be: how many blocks are. */
 static int offline_all(FIXTURE_DATA(node) * self)
 {
 	int i, n = 0;
 
 	for (i = 0; i < self->nr; i++) {
-		if (!set_block(self->blocks[i], "offline")) {
+		if (!is_online(self->blocks[i]) || !set_block(self->blocks[i], "offline")) {
 			self->changed[i] = true;
 			n++;
 		}
@@ -175,6 +182,113 @@ TEST_F(node, goes_offline_when_its_budget_is_zero)
 	ASSERT_LE(nr_removable(self), online_offline_ones(self, "online_kernel"));
 	EXPECT_EQ(0, instance_remount(&self->inst, "cxl=64M"));
 	EXPECT_EQ(64 * MIB, instance_number(&self->inst, "cxl_current_bytes"));
+}
+
+/* A budget for most of the node, and a region of which all is there. */
+static int mount_with_region(FIXTURE_DATA(node) * self, int *region, char **addr)
+{
+	char path[256], options[64];
+	int err;
+
+	snprintf(options, sizeof(options), "dram=8M,cxl=%lld@%d",
+		 free_memory(cxl_node()) - 128 * (long long)MIB, cxl_node());
+	err = store_path(path, sizeof(path), BYTES, SEED) ?: instance_mount(&self->inst, options);
+	if (err)
+		return err;
+	self->mounted = true;
+	err = attach_path(&self->inst, path, "model");
+	if (err)
+		return err;
+	*region = region_open(&self->inst, "model", O_RDONLY);
+	*addr = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, *region, 0);
+	return *addr == MAP_FAILED ? -errno : prefetch(*region, ITME_TIER_CXL, 0, BYTES);
+}
+
+static bool is_drained(const struct instance *inst)
+{
+	double end = now() + 10 * slowness();
+
+	while (instance_number(inst, "cxl_current_bytes") && now() < end)
+		usleep(50000);
+	return instance_number(inst, "cxl_current_bytes") == 0;
+}
+
+/* What still holds a frame is named; when it lets go the node can go. */
+TEST_F(node, a_held_frame_is_named)
+{
+	struct iovec piece;
+	int region, pipes[2], kmsg = kmsg_open();
+	char *addr;
+
+	ASSERT_LE(0, kmsg);
+	ASSERT_EQ(0, mount_with_region(self, &region, &addr));
+	touch(addr + 5 * GRANULE);
+	piece = (struct iovec){ addr + 5 * GRANULE, PAGE };
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(PAGE, vmsplice(pipes[1], &piece, 1, 0));
+	EXPECT_EQ(0, instance_remount(&self->inst, "cxl=0"));
+	EXPECT_EQ(GRANULE, instance_number(&self->inst, "cxl_current_bytes"));
+	EXPECT_TRUE(kmsg_has(kmsg, "region model, offset 10485760: 1 page references"));
+	EXPECT_TRUE(residency(region, 5) & ITME_RESIDENCY_HELD);
+	EXPECT_GT(self->nr, offline_all(self));
+	close(pipes[0]);
+	close(pipes[1]);
+	EXPECT_TRUE(is_drained(&self->inst));
+	EXPECT_LE(self->nr - 1, offline_all(self));
+	ASSERT_LE(self->nr - 1, online_offline_ones(self, "online_kernel"));
+	munmap(addr, BYTES);
+	close(region);
+	close(kmsg);
+}
+
+struct reader {
+	pthread_t thread;
+	const char *addr;
+	atomic_bool *stop;
+	__u64 random;
+	long long checked, wrong;
+};
+
+static void *read_at_random(void *arg)
+{
+	struct reader *r = arg;
+
+	while (!atomic_load(r->stop)) {
+		__u64 at = next_random(&r->random) % (BYTES / PAGE) * PAGE;
+
+		r->wrong += content_check_mapped(r->addr + at, at, PAGE, SEED) != -1;
+		r->checked++;
+	}
+	return NULL;
+}
+
+TEST_F(node, drains_under_load)
+{
+	struct reader readers[2] = {};
+	atomic_bool stop = false;
+	int i, region;
+	char *addr;
+
+	ASSERT_EQ(0, mount_with_region(self, &region, &addr));
+	for (i = 0; i < 2; i++) {
+		readers[i].addr = addr;
+		readers[i].stop = &stop;
+		readers[i].random = SEED + i;
+		ASSERT_EQ(0, pthread_create(&readers[i].thread, NULL, read_at_random,
+					    &readers[i]));
+	}
+	EXPECT_EQ(0, instance_remount(&self->inst, "cxl=0"));
+	EXPECT_TRUE(is_drained(&self->inst));
+	EXPECT_LE(self->nr - 1, offline_all(self));
+	atomic_store(&stop, true);
+	for (i = 0; i < 2; i++) {
+		pthread_join(readers[i].thread, NULL);
+		EXPECT_EQ(0, readers[i].wrong);
+		EXPECT_LT(0, readers[i].checked);
+	}
+	ASSERT_LE(self->nr - 1, online_offline_ones(self, "online_kernel"));
+	munmap(addr, BYTES);
+	close(region);
 }
 
 TEST_HARNESS_MAIN

@@ -77,6 +77,7 @@ static bool is_among(const char *name, const char *const *names, size_t count)
 /* These and no others can be written to, by their owner. */
 static const char *const writable[] = {
 	"dram_bytes", "cxl_bytes", "window_bytes", "inflight_bytes", "pin_limit_bytes",
+	"dram_floor_bytes",
 	"writeback_limit_bytes", "writeback_background_bytes", "writeback_delay_ms",
 };
 

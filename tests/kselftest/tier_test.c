@@ -175,6 +175,52 @@ TEST_F(tier, hints_are_clipped_to_the_budget)
 }
 
 /* References of others forbid a move as they forbid a drop. */
+/* What CXL memory held is not read again where DRAM has room for it. */
+TEST_F(tier, a_drain_moves_what_there_is_room_for)
+{
+	struct itme_stat stat;
+
+	ASSERT_EQ(0, prefetch(self->region, ITME_TIER_DRAM, 0, 5 * GRANULE));
+	ASSERT_EQ(0, prefetch(self->region, ITME_TIER_CXL, 5 * GRANULE, 8 * GRANULE));
+	ASSERT_EQ(8, count_tier(self->region, ITME_TIER_CXL));
+	ASSERT_EQ(0, instance_write(&self->inst, "cxl_bytes", "0"));
+	EXPECT_EQ(0, instance_number(&self->inst, "cxl_current_bytes"));
+	ASSERT_EQ(0, region_stat(self->region, &stat));
+	EXPECT_EQ(3 * GRANULE, stat.promote_bytes);
+	EXPECT_EQ(5 * GRANULE, stat.evict_bytes);
+	EXPECT_EQ(13, stat.fill_count);
+	EXPECT_EQ(8, count_tier(self->region, ITME_TIER_DRAM));
+	EXPECT_EQ(0, misplaced(self->region, self->addr, self->node));
+	EXPECT_EQ(-1, content_check_mapped(self->addr, 0, BYTES, SEED));
+}
+
+TEST_F(tier, a_drain_moves_what_is_dirty)
+{
+	char path[256], *addr;
+	int region;
+
+	snprintf(path, sizeof(path), "%s/drained", store_dir());
+	ASSERT_EQ(0, store_create(path, 4 * GRANULE, SEED));
+	ASSERT_EQ(0, instance_write(&self->inst, "writeback_delay_ms", "3600000"));
+	ASSERT_EQ(0, attach_writable(&self->inst, path, "state"));
+	region = region_open(&self->inst, "state", O_RDWR);
+	addr = mmap(NULL, 4 * GRANULE, PROT_READ | PROT_WRITE, MAP_SHARED, region, 0);
+	ASSERT_NE(MAP_FAILED, addr);
+	ASSERT_EQ(0, prefetch(region, ITME_TIER_CXL, 0, 4 * GRANULE));
+	ASSERT_EQ(0, store_content(addr, 0, 4 * GRANULE, SEED + 1));
+	ASSERT_EQ(4, count_tier(region, ITME_TIER_CXL));
+	ASSERT_EQ(0, instance_write(&self->inst, "cxl_bytes", "0"));
+	EXPECT_EQ(0, instance_number(&self->inst, "cxl_current_bytes"));
+	EXPECT_EQ(4, count_tier(region, ITME_TIER_DRAM));
+	EXPECT_EQ(4 * GRANULE, instance_number(&self->inst, "dirty_bytes"));
+	EXPECT_EQ(0, instance_number(&self->inst, "writeback_bytes"));
+	EXPECT_EQ(-1, content_check_mapped(addr, 0, 4 * GRANULE, SEED + 1));
+	EXPECT_EQ(0, fsync(region));
+	munmap(addr, 4 * GRANULE);
+	close(region);
+	unlink(path);
+}
+
 TEST_F(tier, a_held_frame_does_not_move)
 {
 	struct iovec piece = { self->addr, PAGE };

@@ -37,6 +37,8 @@ void good_host(Tree &tree)
 	tree.file("sys/devices/system/node/node1/meminfo", "Node 1 MemTotal:  1048576 kB\n");
 	tree.file("sys/devices/system/node/node1/cpulist", "\n");
 	tree.file("sys/devices/system/node/online", "0-1\n");
+	tree.file("sys/devices/system/node/node1/access0/initiators/read_bandwidth", "22000\n");
+	tree.file("sys/devices/system/node/node1/access0/initiators/read_latency", "250\n");
 }
 
 std::string bad_checks(const Tree &tree)

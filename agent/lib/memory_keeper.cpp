@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "lib/memory_keeper.hpp"
+
+#include "lib/size.hpp"
+
+#include <algorithm>
+
+namespace itme {
+
+namespace {
+
+constexpr std::size_t pieces_a_step = 4;
+constexpr std::size_t looks_a_piece = 4; // pages: one of them elsewhere, and all are moved
+constexpr std::uint64_t most_bytes = 1ULL << 47;
+
+std::vector<std::uint64_t> pages_of(const MemoryRange &piece, std::size_t count)
+{
+	const auto all = piece.bytes / memory_page_bytes;
+	const auto step = std::max<std::uint64_t>(all / count, 1) * memory_page_bytes;
+	std::vector<std::uint64_t> pages;
+
+	for (auto at = piece.address; at < piece.address + piece.bytes && pages.size() < count;
+	     at += step)
+		pages.push_back(at);
+	return pages;
+}
+
+Result<void> check(const MemoryDeclaration &declaration)
+{
+	auto sorted = declaration.ranges;
+
+	if (declaration.pid <= 0)
+		return fail("a process is named by its pid, above 0", Exit::usage);
+	if (sorted.empty())
+		return fail("no range is declared", Exit::usage);
+	std::ranges::sort(sorted, {}, &MemoryRange::address);
+	for (std::size_t i = 0; i < sorted.size(); i++) {
+		const auto &range = sorted[i];
+
+		if (range.bytes == 0 || range.address % memory_page_bytes != 0 ||
+		    range.bytes % memory_page_bytes != 0)
+			return fail("a range begins and ends at pages of 4096 bytes", Exit::usage);
+		if (range.address >= most_bytes || range.bytes > most_bytes - range.address)
+			return fail("a range lies beyond the address space of programs",
+				    Exit::usage);
+		if (i > 0 && sorted[i - 1].address + sorted[i - 1].bytes > range.address)
+			return fail("ranges overlap", Exit::usage);
+	}
+	return {};
+}
+
+} // namespace
+
+Result<void> MemoryKeeper::declare(const MemoryDeclaration &declaration)
+{
+	if (auto good = check(declaration); !good)
+		return good;
+	if (nodes_.dram.empty() || nodes_.cxl.empty())
+		return fail("there is no CXL memory: no NUMA node without CPUs has any; itmectl "
+			    "doctor tells more",
+			    Exit::unsupported);
+
+	const auto pieces = cut(declaration.ranges);
+	const auto homes = memory_homes(pieces, declaration.dram_bytes);
+
+	Process process{.declaration = declaration};
+	std::size_t in_cxl = 0, in_dram = 0;
+	for (std::size_t i = 0; i < pieces.size(); i++) {
+		const bool dram = homes[i] == Home::dram;
+		const auto &nodes = dram ? nodes_.dram : nodes_.cxl;
+		auto &turn = dram ? in_dram : in_cxl;
+
+		process.pieces.push_back({.range = pieces[i],
+					  .home = dram ? Home::dram : Home::cxl,
+					  .node = nodes[turn++ % nodes.size()]});
+	}
+	if (!look_at(process))
+		return fail("no process " + std::to_string(declaration.pid) +
+			    ", or it may not be looked at");
+	processes_[declaration.pid] = std::move(process);
+	return {};
+}
+
+bool MemoryKeeper::forget(int pid)
+{
+	return processes_.erase(pid) > 0;
+}
+
+std::vector<MemoryDeclaration> MemoryKeeper::declarations() const
+{
+	std::vector<MemoryDeclaration> all;
+
+	for (const auto &[pid, process] : processes_)
+		all.push_back(process.declaration);
+	return all;
+}
+
+MemoryKeeper::At MemoryKeeper::tier_of(int node) const
+{
+	if (node < 0)
+		return At::nowhere;
+	return std::ranges::find(nodes_.cxl, node) != nodes_.cxl.end() ? At::cxl : At::dram;
+}
+
+// Of each piece some pages, all in one call. A piece is where most of it should not be, if any is.
+bool MemoryKeeper::look_at(Process &process)
+{
+	std::vector<std::uint64_t> addresses;
+
+	for (const auto &piece : process.pieces)
+		for (const auto page : pages_of(piece.range, looks_a_piece))
+			addresses.push_back(page);
+	const auto nodes = pages_.look(process.declaration.pid, addresses);
+	if (!nodes)
+		return false;
+
+	std::size_t i = 0;
+	for (auto &piece : process.pieces) {
+		const auto wanted = piece.home == Home::dram ? At::dram : At::cxl;
+
+		piece.tried = false;
+		piece.at = At::nowhere;
+		for (std::size_t k = pages_of(piece.range, looks_a_piece).size(); k > 0; k--, i++) {
+			const auto at = tier_of((*nodes)[i]);
+
+			if (at != At::nowhere && (piece.at == At::nowhere || at != wanted))
+				piece.at = at;
+		}
+	}
+	return true;
+}
+
+void MemoryKeeper::look()
+{
+	for (auto entry = processes_.begin(); entry != processes_.end();)
+		entry = look_at(entry->second) ? std::next(entry) : processes_.erase(entry);
+}
+
+std::uint64_t MemoryKeeper::bytes_at(const Process &process, At at) const
+{
+	std::uint64_t bytes = 0;
+
+	for (const auto &piece : process.pieces)
+		if (piece.at == at)
+			bytes += piece.range.bytes;
+	return bytes;
+}
+
+// First what has to leave DRAM: the share is for those that are to be there.
+MemoryKeeper::Piece *MemoryKeeper::next(Process &process)
+{
+	for (const auto leaving : {true, false})
+		for (auto &piece : process.pieces)
+			if (!piece.tried && (piece.home == Home::cxl) == leaving &&
+			    piece.at == (leaving ? At::dram : At::cxl))
+				return &piece;
+	return nullptr;
+}
+
+// False where the process has ended.
+bool MemoryKeeper::move(Process &process, Piece &piece)
+{
+	const auto pages = pages_of(piece.range, piece.range.bytes / memory_page_bytes);
+	const auto wanted = piece.home == Home::dram ? At::dram : At::cxl;
+
+	piece.tried = true;
+	if (wanted == At::dram &&
+	    bytes_at(process, At::dram) + piece.range.bytes > process.declaration.dram_bytes)
+		return true; // what was to leave is held
+	const auto nodes = pages_.move(process.declaration.pid, pages, piece.node);
+	if (!nodes)
+		return nodes.error() != ESRCH;
+
+	std::uint64_t moved = 0;
+	for (const auto node : *nodes)
+		if (tier_of(node) == wanted) {
+			process.moved_to[node] += memory_page_bytes;
+			moved++;
+		}
+	const auto absent = static_cast<std::uint64_t>(std::ranges::count(*nodes, -ENOENT));
+	(wanted == At::dram ? process.to_dram_bytes : process.to_cxl_bytes) +=
+		moved * memory_page_bytes;
+	process.failed_bytes += (nodes->size() - moved - absent) * memory_page_bytes;
+	if (moved + absent == nodes->size())
+		piece.at = wanted;
+	return true;
+}
+
+bool MemoryKeeper::step()
+{
+	std::size_t left = pieces_a_step;
+
+	for (auto entry = processes_.begin(); entry != processes_.end();) {
+		bool alive = true;
+		Piece *piece = nullptr;
+
+		while (alive && left > 0 && (piece = next(entry->second))) {
+			alive = move(entry->second, *piece);
+			left--;
+		}
+		entry = alive ? std::next(entry) : processes_.erase(entry);
+	}
+	return left == 0;
+}
+
+Json MemoryKeeper::to_json() const
+{
+	Json json{{"processes", Json::array()}};
+
+	for (const auto &[pid, process] : processes_) {
+		std::uint64_t bytes = 0, misplaced = 0;
+		auto moved_to = Json::array();
+
+		for (const auto &piece : process.pieces) {
+			bytes += piece.range.bytes;
+			if (piece.at != At::nowhere &&
+			    (piece.at == At::dram) != (piece.home == Home::dram))
+				misplaced += piece.range.bytes;
+		}
+		for (const auto &[node, moved] : process.moved_to)
+			moved_to.push_back({{"node", node}, {"bytes", moved}});
+		json["processes"].push_back({
+			{"pid", pid},
+			{"ranges", process.declaration.ranges.size()},
+			{"bytes", bytes},
+			{"dram_budget_bytes", process.declaration.dram_bytes},
+			{"dram_bytes", bytes_at(process, At::dram)},
+			{"cxl_bytes", bytes_at(process, At::cxl)},
+			{"misplaced_bytes", misplaced},
+			{"to_dram_bytes", process.to_dram_bytes},
+			{"to_cxl_bytes", process.to_cxl_bytes},
+			{"failed_bytes", process.failed_bytes},
+			{"moved_to", moved_to},
+		});
+	}
+	return json;
+}
+
+} // namespace itme

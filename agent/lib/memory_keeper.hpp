@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The runtime's own memory, declared and kept where its plan wants it: the first so many
+// bytes of each pass in DRAM would be as bad as any other; they are spread evenly, and stay.
+#pragma once
+
+#include "lib/error.hpp"
+#include "lib/json.hpp"
+#include "lib/memory_plan.hpp"
+#include "lib/pages.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+namespace itme {
+
+struct MemoryDeclaration {
+	int pid = 0;
+	std::vector<MemoryRange> ranges; // in the order in which each pass reads them
+	std::uint64_t dram_bytes = 0;    // of them, at most so many in DRAM
+};
+
+struct MemoryNodes {
+	std::vector<int> dram, cxl; // frames of the second interleave
+};
+
+class MemoryKeeper {
+public:
+	MemoryKeeper(Pages &pages, MemoryNodes nodes) : pages_(pages), nodes_(std::move(nodes)) {}
+
+	// Where there is memory now.
+	void use(MemoryNodes nodes) { nodes_ = std::move(nodes); }
+
+	// Takes the place of what the process had declared before. Fails with a sentence.
+	Result<void> declare(const MemoryDeclaration &declaration);
+	// Leaves its pages where they are, to the kernel. False where it had declared nothing.
+	bool forget(int pid);
+
+	// What is where? To be asked about once a second: pages come with their first touch, and
+	// the kernel moves them too. Forgets processes that have ended.
+	void look();
+	// Moves some pieces; true while there are more. At most some milliseconds' work.
+	bool step();
+
+	[[nodiscard]] bool empty() const { return processes_.empty(); }
+	[[nodiscard]] std::vector<MemoryDeclaration> declarations() const;
+	// What `itmectl memory` shows.
+	[[nodiscard]] Json to_json() const;
+
+private:
+	enum class At : std::uint8_t { nowhere, dram, cxl };
+	struct Piece {
+		MemoryRange range;
+		Home home = Home::cxl;
+		int node = 0; // where it is wanted
+		At at = At::nowhere;
+		bool tried =
+			false; // since the last look: what is held is not tried again and again
+	};
+	struct Process {
+		MemoryDeclaration declaration;
+		std::vector<Piece> pieces = {};
+		std::uint64_t to_dram_bytes = 0, to_cxl_bytes = 0, failed_bytes = 0;
+		std::map<int, std::uint64_t> moved_to = {}; // node -> bytes
+	};
+
+	[[nodiscard]] At tier_of(int node) const;
+	[[nodiscard]] bool look_at(Process &process);
+	[[nodiscard]] std::uint64_t bytes_at(const Process &process, At at) const;
+	Piece *next(Process &process);
+	[[nodiscard]] bool move(Process &process, Piece &piece);
+
+	Pages &pages_;
+	MemoryNodes nodes_;
+	std::map<int, Process> processes_;
+};
+
+} // namespace itme

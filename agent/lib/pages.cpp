@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "lib/pages.hpp"
+
+#include <cerrno>
+#include <numa.h>
+#include <numaif.h>
+
+namespace itme {
+
+namespace {
+
+Sys<std::vector<int>> ask(int pid, std::span<const std::uint64_t> addresses, const int *nodes)
+{
+	std::vector<void *> pages;
+	std::vector<int> status(addresses.size(), -ENOENT);
+
+	pages.reserve(addresses.size());
+	for (const auto address : addresses)
+		pages.push_back(reinterpret_cast<void *>(address)); // of another process
+	// More than 0: so many were not moved; their status says why.
+	if (numa_move_pages(pid, pages.size(), pages.data(), nodes, status.data(),
+			    nodes ? MPOL_MF_MOVE_ALL : 0) < 0)
+		return std::unexpected(errno);
+	return status;
+}
+
+} // namespace
+
+Sys<std::vector<int>> KernelPages::look(int pid, std::span<const std::uint64_t> addresses)
+{
+	return ask(pid, addresses, nullptr);
+}
+
+Sys<std::vector<int>> KernelPages::move(int pid, std::span<const std::uint64_t> addresses, int node)
+{
+	const std::vector<int> nodes(addresses.size(), node);
+
+	return ask(pid, addresses, nodes.data());
+}
+
+} // namespace itme
