@@ -66,9 +66,10 @@ static void set_pending(struct itme_fill *fill, bool pending)
 		itme_queue_kick(inst);
 }
 
+/* A hint that is a guess goes behind write-back. */
 static void begin_read(struct itme_fill *fill)
 {
-	if (fill->for_write || fill->is_read)
+	if (fill->for_write || fill->is_read || fill->hint_class == ITME_CLASS_MAYBE)
 		return;
 	fill->is_read = true;
 	itme_writeback_read_begins(fill->region->inst);

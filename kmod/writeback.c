@@ -678,6 +678,14 @@ static u32 least_age(unsigned int class)
 	return (4U | (class & 3)) << (class / 4 - 2);
 }
 
+/* It may have become dirty since the clock was read. */
+static u32 age_of(const struct itme_granule *g)
+{
+	u32 now = itme_ticks();
+
+	return max_t(s32, now - READ_ONCE(g->stamp), 0);
+}
+
 static void count_ages(struct itme_region *region, unsigned long *counts)
 {
 	u64 granule;
@@ -692,7 +700,7 @@ static void count_ages(struct itme_region *region, unsigned long *counts)
 			granule = itme_region_granule_last(granule);
 		else if ((READ_ONCE(g->flags) & (ITME_GRANULE_DIRTY | ITME_GRANULE_WRITING)) ==
 			 ITME_GRANULE_DIRTY)
-			counts[class_of_age(itme_ticks() - READ_ONCE(g->stamp))]++;
+			counts[class_of_age(age_of(g))]++;
 	}
 }
 
