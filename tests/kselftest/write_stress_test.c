@@ -370,7 +370,7 @@ static int attach_state(struct shared *s, const char *path)
 static void stress(struct __test_metadata *_metadata, bool pinnable)
 {
 	const char *text = getenv("ITME_STRESS_SECONDS");
-	const double seconds = (text ? atoi(text) : 30) / 2.0;
+	const double seconds = (text ? atoi(text) : 30 * slowness()) / 2.0;
 	struct shared *s = calloc(1, sizeof(*s));
 	char path[256], scratch[300], options[64];
 	const double end = now() + seconds;
