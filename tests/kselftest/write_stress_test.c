@@ -298,17 +298,20 @@ static int open_all(struct shared *s)
 /* All that was written is there: first in the region that is sealed, then in its store. */
 static bool verify(struct shared *s, int fd)
 {
-	char *addr = mmap(NULL, s->bytes, PROT_READ, MAP_SHARED, fd, 0);
-	bool right = addr != MAP_FAILED;
+	const __u64 pages = GRANULE / PAGE;
+	char *buffer = aligned_alloc(GRANULE, GRANULE);
+	bool right = buffer;
 	__u64 page;
 
+	/* Not by mmap: lockdep dislikes the page cache of a drive that is shut down. */
 	for (page = 0; right && page < s->bytes / PAGE; page++) {
-		right = page_is(addr + page * PAGE, page, s->pages[page] / 2);
+		right = page % pages ||
+			pread(fd, buffer, GRANULE, page * PAGE) == (ssize_t)GRANULE;
+		right = right && page_is(buffer + page % pages * PAGE, page, s->pages[page] / 2);
 		if (!right)
 			printf("# page %llu is not of version %u\n", page, s->pages[page] / 2);
 	}
-	if (addr != MAP_FAILED)
-		munmap(addr, s->bytes);
+	free(buffer);
 	return right;
 }
 
@@ -367,7 +370,7 @@ static int attach_state(struct shared *s, const char *path)
 static void stress(struct __test_metadata *_metadata, bool pinnable)
 {
 	const char *text = getenv("ITME_STRESS_SECONDS");
-	const double seconds = (text ? atoi(text) : 30) / 2.0;
+	const double seconds = (text ? atoi(text) : 30 * slowness()) / 2.0;
 	struct shared *s = calloc(1, sizeof(*s));
 	char path[256], scratch[300], options[64];
 	const double end = now() + seconds;
