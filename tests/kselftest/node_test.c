@@ -234,8 +234,8 @@ TEST_F(node, a_held_frame_is_named)
 	close(pipes[0]);
 	close(pipes[1]);
 	EXPECT_TRUE(is_drained(&self->inst));
-	EXPECT_LE(self->nr - 1, offline_all(self));
-	ASSERT_LE(self->nr - 1, online_offline_ones(self, "online_kernel"));
+	EXPECT_LE(nr_removable(self), offline_all(self));
+	ASSERT_LE(nr_removable(self), online_offline_ones(self, "online_kernel"));
 	munmap(addr, BYTES);
 	close(region);
 	close(kmsg);
@@ -279,14 +279,14 @@ TEST_F(node, drains_under_load)
 	}
 	EXPECT_EQ(0, instance_remount(&self->inst, "cxl=0"));
 	EXPECT_TRUE(is_drained(&self->inst));
-	EXPECT_LE(self->nr - 1, offline_all(self));
+	EXPECT_LE(nr_removable(self), offline_all(self));
 	atomic_store(&stop, true);
 	for (i = 0; i < 2; i++) {
 		pthread_join(readers[i].thread, NULL);
 		EXPECT_EQ(0, readers[i].wrong);
 		EXPECT_LT(0, readers[i].checked);
 	}
-	ASSERT_LE(self->nr - 1, online_offline_ones(self, "online_kernel"));
+	ASSERT_LE(nr_removable(self), online_offline_ones(self, "online_kernel"));
 	munmap(addr, BYTES);
 	close(region);
 }

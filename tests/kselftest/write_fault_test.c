@@ -396,11 +396,15 @@ TEST_F(fault, hangs_and_who_waits_can_be_killed)
 	pid_t children[3];
 	int i;
 
-	/* All that demand may need is there, so that only writing waits. */
-	ASSERT_EQ(0, store_granules(self, 0, limit, NEW));
-	for (i = 0; i < 4; i++)
+	/*
+	 * All that demand may need is there, so that only writing waits. The last granule
+	 * makes the background writer begin, with the oldest: that is to hang.
+	 */
+	ASSERT_EQ(0, store_granules(self, 0, limit - 1, NEW));
+	for (i = -1; i < 4; i++)
 		ASSERT_EQ(0, touch(self->addr + (limit + i) * GRANULE));
 	ASSERT_EQ(0, device_hang(&self->device));
+	ASSERT_EQ(0, store_granules(self, limit - 1, 1, NEW));
 	children[0] = start(self, do_fsync);
 	ASSERT_EQ(0, wait_until_writing(self));
 	children[1] = start(self, do_write);
