@@ -49,15 +49,12 @@ static u32 sample_plain(void)
 }
 #endif
 
-static void report(struct itme_region *region, u64 granule, u32 cause, u64 start_ns,
-		   u64 lead_ns)
+/* Out of line: a plain fault that is not to be reported is all that has to be fast. */
+static noinline void report(struct itme_region *region, u64 granule, u32 cause, u64 start_ns,
+			    u64 lead_ns, u32 count)
 {
-	u32 count = cause || start_ns ? 1 : sample_plain();
-	struct itme_granule *g;
+	struct itme_granule *g = itme_region_granule(region, granule);
 
-	if (!count || !trace_fault_enabled())
-		return;
-	g = itme_region_granule(region, granule);
 	trace_fault(region, granule, READ_ONCE(g->tier), cause,
 		    start_ns ? ktime_get_ns() - start_ns : 0, lead_ns, count);
 }
@@ -96,7 +93,7 @@ static vm_fault_t wait_for_frame(struct vm_fault *vmf, struct itme_region *regio
 	if (fill)
 		itme_fill_begin(fill);
 	itme_granule_wait(region, g);
-	report(region, granule, cause, start_ns, 0);
+	report(region, granule, cause, start_ns, 0, 1);
 	fput(file);
 	/* MAJOR makes the core set FAULT_FLAG_TRIED for the next attempt. */
 	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
@@ -148,7 +145,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	u64 start_ns = 0, lead_ns = 0;
 	struct itme_granule *g;
 	struct folio *folio;
-	u32 cause = 0;
+	u32 cause = 0, count;
 	u16 used;
 
 	if (vmf->pgoff >= DIV_ROUND_UP_ULL(region->bytes, PAGE_SIZE))
@@ -204,8 +201,11 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 			cause |= ITME_CAUSE_AHEAD;
 	}
 	itme_count_one(region, fault_count);
-	if (!tried || lead_ns) /* else the wait was reported */
-		report(region, granule, cause, start_ns, lead_ns);
+	if (tried && !lead_ns)
+		return VM_FAULT_LOCKED; /* the wait was reported */
+	count = cause || start_ns ? 1 : sample_plain();
+	if (count)
+		report(region, granule, cause, start_ns, lead_ns, count);
 	return VM_FAULT_LOCKED;
 }
 

@@ -7,18 +7,21 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <dirent.h>
 #include <fcntl.h>
+#include <memory>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace itme {
 
 namespace {
 
 // Until its end, or until there is a line.
-Sys<std::string> read_some(const Path &file, bool line)
+Sys<std::string> read_some(int folder, const char *file, bool line)
 {
-	const Fd fd{open(file.c_str(), O_RDONLY | O_CLOEXEC)};
+	const Fd fd{openat(folder, file, O_RDONLY | O_CLOEXEC)};
 	if (!fd)
 		return std::unexpected(errno);
 
@@ -38,19 +41,40 @@ Sys<std::string> read_some(const Path &file, bool line)
 	}
 }
 
+Sys<std::string> read_first(int folder, const char *file)
+{
+	auto text = read_some(folder, file, true);
+	if (text)
+		text->resize(std::min(text->find('\n'), text->size()));
+	return text;
+}
+
+struct CloseFolder {
+	void operator()(DIR *folder) const { closedir(folder); }
+};
+
 } // namespace
 
 Sys<std::string> read_file(const Path &file)
 {
-	return read_some(file, false);
+	return read_some(AT_FDCWD, file.c_str(), false);
 }
 
 Sys<std::string> read_line(const Path &file)
 {
-	auto text = read_some(file, true);
-	if (text)
-		text->resize(std::min(text->find('\n'), text->size()));
-	return text;
+	return read_first(AT_FDCWD, file.c_str());
+}
+
+std::map<std::string, std::string> read_lines(const Path &folder)
+{
+	std::map<std::string, std::string> lines;
+	const std::unique_ptr<DIR, CloseFolder> open{opendir(folder.c_str())};
+
+	while (const dirent *entry = open ? readdir(open.get()) : nullptr)
+		if (entry->d_type != DT_DIR)
+			if (auto line = read_first(dirfd(open.get()), entry->d_name))
+				lines.emplace(entry->d_name, std::move(*line));
+	return lines;
 }
 
 std::vector<std::string> list_folder(const Path &folder)

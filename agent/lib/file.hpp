@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,6 +26,10 @@ template <typename T> using Sys = std::expected<T, int>;
 
 // Names in a folder, sorted; none if it cannot be read.
 [[nodiscard]] std::vector<std::string> list_folder(const Path &folder);
+
+// The first lines of all files in a folder that can be read, by name. For who samples many:
+// no path is made, nor walked, for each.
+[[nodiscard]] std::map<std::string, std::string> read_lines(const Path &folder);
 
 // A whole decimal number, nothing before or after it.
 [[nodiscard]] std::optional<std::uint64_t> parse_number(std::string_view text);

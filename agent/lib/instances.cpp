@@ -5,23 +5,12 @@ namespace itme {
 
 namespace {
 
-Attributes read_attributes(const Path &folder)
-{
-	Attributes attributes;
-
-	// A folder among them is no file to read, and says so by itself.
-	for (const auto &name : list_folder(folder))
-		if (auto text = read_line(folder / name))
-			attributes.emplace(name, std::move(*text));
-	return attributes;
-}
-
 Instance read_instance(const Path &folder)
 {
-	Instance instance{folder.filename(), read_attributes(folder), {}};
+	Instance instance{folder.filename(), read_lines(folder), {}};
 
 	for (const auto &name : list_folder(folder / "regions"))
-		instance.regions.push_back({name, read_attributes(folder / "regions" / name)});
+		instance.regions.push_back({name, read_lines(folder / "regions" / name)});
 	return instance;
 }
 
