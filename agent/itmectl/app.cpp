@@ -10,10 +10,9 @@ namespace {
 
 // The table of commands, in the order of the help.
 constexpr void (*commands[])(CLI::App &, Action &) = {
-	add_list,   add_info,     add_attach,    add_create, add_detach,
-	add_umount, add_stat,     add_residency, add_hint,   add_drop,
-	add_doctor, add_schedule, add_plan,      add_memory, add_top,
-	add_report,
+	add_list, add_info,      add_attach, add_create, add_detach, add_umount,
+	add_stat, add_residency, add_hint,   add_drop,   add_doctor, add_schedule,
+	add_plan, add_memory,    add_top,    add_report,
 };
 
 } // namespace

@@ -20,8 +20,8 @@ struct AttachAttempt {
 	Path mount;
 	std::string name;
 	bool is_block_device = false;
-	bool writable = false; // it was to be
-	bool odd_size = false; // no multiple of 4096
+	bool writable = false;            // it was to be
+	bool odd_size = false;            // no multiple of 4096
 	std::vector<Holder> writers = {}; // who has the store open for writing, if known
 };
 

@@ -25,12 +25,12 @@ inline itme::Observation observed(std::uint64_t seconds)
 			   {"cxl_free_bytes", "0"}},
 			  {}};
 	for (const auto *name :
-	     {"fault_count",   "miss_count",    "late_count",      "touch_count",
-	      "fill_bytes",    "direct_bytes",  "error_count",     "prefetch_bytes",
-	      "useful_bytes",  "wasted_bytes",  "accepted_bytes",  "clipped_bytes",
-	      "refused_bytes", "expired_bytes", "cancelled_bytes", "degraded_bytes",
-	      "promote_bytes", "demote_bytes",  "evict_bytes",     "held_count",
-	      "timeout_count", "retired_bytes", "writeback_bytes", "writeback_error_count",
+	     {"fault_count",    "miss_count",    "late_count",      "touch_count",
+	      "fill_bytes",     "direct_bytes",  "error_count",     "prefetch_bytes",
+	      "useful_bytes",   "wasted_bytes",  "accepted_bytes",  "clipped_bytes",
+	      "refused_bytes",  "expired_bytes", "cancelled_bytes", "degraded_bytes",
+	      "promote_bytes",  "demote_bytes",  "evict_bytes",     "held_count",
+	      "timeout_count",  "retired_bytes", "writeback_bytes", "writeback_error_count",
 	      "throttle_count", "lost_bytes"})
 		instance.attributes[name] = number(3'000'000);
 	Region region{"m.gguf", instance.attributes};
