@@ -33,7 +33,7 @@ refused() { # OPTIONS
 	! mount -t itme -o "$1" none "$dir" 2>/dev/null
 }
 logged() {
-	dmesg | tail -n 3 | grep -q -- "$1"
+	grep -q -- "$1" <<<"$(dmesg | tail -n 3)"
 }
 online() {
 	daxctl online-memory --no-movable dax0.0 >/dev/null

@@ -48,13 +48,14 @@ ok() { # STATUS NAME
 		sed 's/^/# /' "$work/out" "$work/err"
 	fi
 }
+# A pipe into grep -q fails by pipefail where grep ends before what it reads does.
 # says STATUS TEXT NAME ARGUMENT...: itmectl ends with STATUS and prints TEXT
 says() {
 	local status=$1 text=$2 name=$3 got
 	shift 3
 	"$itmectl" "$@" >"$work/out" 2>"$work/err"
 	got=$?
-	[ $got = "$status" ] && cat "$work/out" "$work/err" | grep -q -- "$text"
+	[ $got = "$status" ] && grep -q -- "$text" "$work/out" "$work/err"
 	ok $? "$name"
 }
 # json EXPRESSION NAME ARGUMENT...: true of the JSON that itmectl prints, called j
@@ -94,7 +95,7 @@ ends() {
 	pids=()
 	cp "$work/bg.out" "$work/out"
 	cp "$work/bg.err" "$work/err"
-	[ $got = "$1" ] && cat "$work/out" "$work/err" | grep -q -- "$2"
+	[ $got = "$1" ] && grep -q -- "$2" "$work/out" "$work/err"
 	ok $? "$3"
 }
 # true_of FILE EXPRESSION NAME: of the JSON in it
@@ -114,7 +115,7 @@ value_above() { # FILE VALUE [REGION]
 	[ "$(value "$1" "${3:-model}")" -gt "$2" ]
 }
 is_busy() { # REGION GRANULE: it alone
-	"$itmectl" residency "$1" | grep -q "^busy  *$2\$"
+	grep -q "^busy  *$2\$" <<<"$("$itmectl" residency "$1")"
 }
 wait_for() { # COMMAND...: within 30 s
 	local deadline=$((SECONDS + 30 * ${ITME_SLOWNESS:-1})) never

@@ -36,10 +36,10 @@ refused() { # COMMAND...
 	! "$@"
 }
 options_have() {
-	findmnt -n -t itme -o OPTIONS "$dir" | tr ',' '\n' | grep -qx -- "$1"
+	grep -qx -- "$1" <<<"$(findmnt -n -t itme -o OPTIONS "$dir" | tr ',' '\n')"
 }
 logged() {
-	dmesg | tail -n 5 | grep -q -- "$1"
+	grep -q -- "$1" <<<"$(dmesg | tail -n 5)"
 }
 
 check "mount" mount -t itme -o dram=16M,name=by-hand none "$dir"

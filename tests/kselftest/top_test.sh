@@ -47,7 +47,7 @@ done <"$work/names" >"$work/out" && [ ! -s "$work/out" ]
 ok $? "every metric that is exposed is documented"
 ! grep -q "$store\|0x\|pid=" "$work/metrics"
 ok $? "no label has a path, an address or a process"
-seen() { "$itmectl" report stalls --socket "$sock" --json 2>/dev/null | grep -q '"seen": true'; }
+seen() { grep -q '"seen": true' <<<"$("$itmectl" report stalls --socket "$sock" --json 2>/dev/null)"; }
 wait_for seen
 ok $? "the BPF programs are attached"
 [ "$(metric itme_probe_attached '' )" != 0 ] && grep -q '^itme_probe_attached 1' "$work/metrics"

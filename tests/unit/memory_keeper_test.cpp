@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/memory_keeper.hpp"
+#include "lib/size.hpp"
 
 #include <gtest/gtest.h>
 #include <set>
@@ -18,7 +19,7 @@ public:
 
 	explicit FakePages(std::uint64_t bytes)
 	{
-		for (std::uint64_t at = 0; at < bytes; at += itme::memory_page_bytes)
+		for (std::uint64_t at = 0; at < bytes; at += itme::page_bytes)
 			nodes[start + at] = 0;
 	}
 	itme::Sys<std::vector<int>> look(int, std::span<const std::uint64_t> addresses) override
@@ -56,7 +57,7 @@ public:
 		std::uint64_t bytes = 0;
 
 		for (const auto &[address, at] : nodes)
-			bytes += at == node ? itme::memory_page_bytes : 0;
+			bytes += at == node ? itme::page_bytes : 0;
 		return bytes;
 	}
 };
@@ -118,7 +119,7 @@ TEST(MemoryKeeper, PagesThatComeLaterAreMovedThen)
 
 	ASSERT_TRUE(keeper.declare(declare(32 * mib, 8 * mib)));
 	settle(keeper);
-	for (std::uint64_t at = 0; at < 32 * mib; at += itme::memory_page_bytes)
+	for (std::uint64_t at = 0; at < 32 * mib; at += itme::page_bytes)
 		pages.nodes[start + at] = 0;
 	settle(keeper);
 	EXPECT_EQ(pages.on(0), 8 * mib);
@@ -144,8 +145,8 @@ TEST(MemoryKeeper, HeldPages)
 	pages.held.insert(start);
 	ASSERT_TRUE(keeper.declare(declare(16 * mib, 0)));
 	settle(keeper);
-	EXPECT_EQ(pages.on(0), itme::memory_page_bytes);
-	EXPECT_EQ(keeper.to_json()["processes"][0]["failed_bytes"], itme::memory_page_bytes);
+	EXPECT_EQ(pages.on(0), itme::page_bytes);
+	EXPECT_EQ(keeper.to_json()["processes"][0]["failed_bytes"], itme::page_bytes);
 	EXPECT_FALSE(keeper.step());
 }
 
