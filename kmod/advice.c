@@ -71,8 +71,8 @@ static int set_noreuse(struct itme_region *region, const struct granules *range,
  * @len: bytes; 0 means to the end
  * @advice: POSIX_FADV_*
  *
- * Return: 0; -EBADF where the file is not open for reading; -EINVAL for an advice that is not known, or a negative range; -ENOMEM;
- * -EINTR.
+ * Return: 0; -EBADF where the file is not open for reading; -EINVAL for an advice that is
+ * not known, or a negative range; -ENOMEM; -EINTR.
  */
 int itme_fadvise(struct file *file, loff_t offset, loff_t len, int advice)
 {

@@ -129,8 +129,7 @@ static int dir_unlink(struct inode *dir, struct dentry *dentry)
 	int err = 0;
 
 	if (region->writable)
-		err = itme_writeback_sync(region, 0, region->nr_granules - 1, true) ?:
-		      itme_store_sync(region, 0, LLONG_MAX, 0);
+		err = itme_writeback_flush(region);
 	if (err)
 		return err;
 	itme_sysfs_del_region(region);

@@ -29,17 +29,10 @@ void itme_dirty_setup(struct itme_instance *inst)
 	inst->writeback_delay_ms = ITME_WRITEBACK_DELAY_MS;
 }
 
-/* Of the budget, less what the host was given under pressure. */
-static unsigned long frames_of(const struct itme_pool *pool)
-{
-	unsigned long target = READ_ONCE(pool->target);
-
-	return target - min(target, READ_ONCE(pool->lent));
-}
-
 static unsigned long total_frames(const struct itme_instance *inst)
 {
-	return frames_of(&inst->pool[ITME_TIER_DRAM]) + frames_of(&inst->pool[ITME_TIER_CXL]);
+	return itme_pool_frames(&inst->pool[ITME_TIER_DRAM]) +
+	       itme_pool_frames(&inst->pool[ITME_TIER_CXL]);
 }
 
 /**

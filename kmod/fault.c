@@ -134,6 +134,12 @@ static bool is_poisoned(struct folio *folio, struct page *page)
 	return PageHWPoison(page) || folio_contain_hwpoisoned_page(folio);
 }
 
+/* A write that the store is to see; one by a private mapping is not. */
+static bool is_shared_write(const struct vm_fault *vmf)
+{
+	return (vmf->flags & FAULT_FLAG_WRITE) && (vmf->vma->vm_flags & VM_SHARED);
+}
+
 static vm_fault_t region_fault(struct vm_fault *vmf)
 {
 	struct itme_region *region = itme_region_of(file_inode(vmf->vma->vm_file));
@@ -153,7 +159,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	g = itme_region_granule_alloc(region, granule);
 	if (!g)
 		return VM_FAULT_OOM;
-	if ((vmf->flags & FAULT_FLAG_WRITE) && (vmf->vma->vm_flags & VM_SHARED))
+	if (is_shared_write(vmf))
 		flags |= ITME_GET_WRITE;
 	/* To find a frame for it is part of the wait. */
 	if (READ_ONCE(g->state) != ITME_RESIDENT)
@@ -276,7 +282,7 @@ static vm_fault_t tiered_fault(struct vm_fault *vmf)
 {
 	vm_fault_t ret = 0;
 
-	if ((vmf->flags & FAULT_FLAG_WRITE) && (vmf->vma->vm_flags & VM_SHARED))
+	if (is_shared_write(vmf))
 		ret = wait_to_write(vmf);
 	return ret ?: region_fault(vmf);
 }

@@ -406,6 +406,14 @@ static inline u64 itme_granule_bytes(const struct itme_instance *inst)
 	return 1ULL << inst->granule_shift;
 }
 
+/* Frames of a budget, less what the host was given of it under pressure. */
+static inline unsigned long itme_pool_frames(const struct itme_pool *pool)
+{
+	unsigned long target = READ_ONCE(pool->target);
+
+	return target - min(target, READ_ONCE(pool->lent));
+}
+
 static inline unsigned int itme_granule_order(const struct itme_instance *inst)
 {
 	return inst->granule_shift - PAGE_SHIFT;
@@ -550,6 +558,7 @@ bool itme_dirty_any(const struct itme_instance *inst);
 void itme_dirty_clean_locked(struct itme_region *region, struct itme_granule *g);
 
 /* writeback.c */
+int itme_writeback_flush(struct itme_region *region);
 int itme_writeback_sync(struct itme_region *region, u64 first, u64 last, bool killable);
 void itme_writeback_start(struct itme_region *region, u64 granule);
 void itme_writeback_kick(struct itme_instance *inst, unsigned long delay);

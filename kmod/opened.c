@@ -9,26 +9,25 @@
  * @inode: the region's inode
  * @file: the new open file
  *
- * Return: 0; -EPERM for writing to what is sealed; -EROFS for anything but reading of a region that is read-only; -EINVAL
- * for neither reading nor writing; -ENOMEM.
+ * Return: 0; -EPERM for writing to what is sealed; -EROFS for anything but reading of a
+ * region that is read-only; -EINVAL for neither reading nor writing; -ENOMEM.
  */
 int itme_opened_open(struct inode *inode, struct file *file)
 {
+	struct itme_region *region = itme_region_of(inode);
 	struct itme_opened *opened;
 
-	bool writable = itme_region_of(inode)->writable;
-
-	/* Access mode 3 is neither reading nor writing. */
-	if (itme_region_of(inode)->sealed && (file->f_mode & FMODE_WRITE))
+	if (region->sealed && (file->f_mode & FMODE_WRITE))
 		return -EPERM;
-	if (!writable && ((file->f_mode & FMODE_WRITE) || !(file->f_mode & FMODE_READ)))
+	/* Access mode 3 is neither reading nor writing. */
+	if (!region->writable && ((file->f_mode & FMODE_WRITE) || !(file->f_mode & FMODE_READ)))
 		return -EROFS;
 	if (!(file->f_mode & (FMODE_READ | FMODE_WRITE)))
 		return -EINVAL;
 	opened = kzalloc(sizeof(*opened), GFP_KERNEL_ACCOUNT);
 	if (!opened)
 		return -ENOMEM;
-	opened->region = itme_region_of(inode);
+	opened->region = region;
 	opened->uid = file->f_cred->uid;
 	mutex_init(&opened->mutex);
 	INIT_LIST_HEAD(&opened->requests);

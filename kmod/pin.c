@@ -44,15 +44,12 @@ static xa_mark_t mark_of(enum itme_tier tier)
  */
 static unsigned long tier_limit(const struct itme_instance *inst, enum itme_tier tier)
 {
-	/* What the host has for now cannot be pinned. */
-	unsigned long lent = READ_ONCE(inst->pool[tier].lent);
-	unsigned long target = READ_ONCE(inst->pool[tier].target);
+	unsigned long frames = itme_pool_frames(&inst->pool[tier]);
 	unsigned long reserve = 0;
 
-	target -= min(target, lent);
 	if (tier == itme_victim_top_tier(inst))
 		reserve = READ_ONCE(inst->window_frames) + ITME_PIN_RESERVE_FRAMES;
-	return target - min(target, reserve);
+	return frames - min(frames, reserve);
 }
 
 static u64 limit_frames(const struct itme_instance *inst)

@@ -84,8 +84,8 @@ static int punch(struct itme_region *region, u64 start, u64 end)
  * Parts of granules at both ends are zeroed in memory. After an error some of the range
  * is a hole, and the rest as it was.
  *
- * Return: 0; -EPERM where it is sealed; -EOPNOTSUPP for another mode: a region has all the space it will have;
- * -EINTR, -ENOMEM, or as itme_write_iter().
+ * Return: 0; -EPERM where it is sealed; -EOPNOTSUPP for another mode: a region has all the
+ * space it will have; -EINTR, -ENOMEM, or as itme_write_iter().
  */
 long itme_fallocate(struct file *file, int mode, loff_t offset, loff_t bytes)
 {

@@ -5,10 +5,8 @@
 
 static int seal(struct itme_region *region)
 {
-	int err;
+	int err = itme_writeback_flush(region);
 
-	err = itme_writeback_sync(region, 0, region->nr_granules - 1, true) ?:
-	      itme_store_sync(region, 0, LLONG_MAX, 0);
 	if (err)
 		return err;
 	/* What is dirty still has somebody's reference, to write through. */

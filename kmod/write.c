@@ -147,8 +147,8 @@ static int lock_to_write(struct inode *inode, bool exclusive, bool nowait)
  * but at the end of the region, at a bad address and after an error. Writes side by
  * side are not ordered against each other.
  *
- * Return: bytes written; -EPERM where it is sealed; -ENOSPC at the end of the region, or where the store is full
- * and no more of this may stay in memory; -EIO where the store could not be read, or
+ * Return: bytes written; -EPERM where it is sealed; -ENOSPC at the end of the region, or
+ * where the store is full and no more of this may stay in memory; -EIO where the store could not be read, or
  * refuses; -EFAULT, -EINTR, -ENOMEM, -EAGAIN for RWF_NOWAIT where it would wait.
  */
 ssize_t itme_write_iter(struct kiocb *iocb, struct iov_iter *from)

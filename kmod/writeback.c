@@ -567,6 +567,18 @@ int itme_writeback_sync(struct itme_region *region, u64 first, u64 last, bool ki
 	return err;
 }
 
+/**
+ * itme_writeback_flush - have the store keep all that was written to a region
+ * @region: the region, writable
+ *
+ * Return: 0, or an error of itme_writeback_sync() or itme_store_sync().
+ */
+int itme_writeback_flush(struct itme_region *region)
+{
+	return itme_writeback_sync(region, 0, region->nr_granules - 1, true) ?:
+	       itme_store_sync(region, 0, LLONG_MAX, 0);
+}
+
 /* ---- the background writer ---- */
 
 static struct itme_region *next_region(struct itme_instance *inst, struct itme_region *prev)
@@ -851,8 +863,7 @@ int itme_writeback_all(struct itme_instance *inst, bool wait)
 		return 0;
 	}
 	while ((region = next_held(inst, region))) {
-		one = itme_writeback_sync(region, 0, region->nr_granules - 1, true);
-		one = one ?: itme_store_sync(region, 0, LLONG_MAX, 0);
+		one = itme_writeback_flush(region);
 		err = err ?: one;
 	}
 	return err;
