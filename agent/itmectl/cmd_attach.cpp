@@ -25,7 +25,6 @@ struct Options {
 };
 
 constexpr std::uint32_t all_permissions = 0777;
-constexpr std::uint64_t page_bytes = 4096;
 
 // "640" or "0640"
 std::string mode_fault(std::string &text)
@@ -55,30 +54,25 @@ Error explain(int err, const Options &options, const std::string &name, Env &env
 Result<void> run(const Options &options, Env &env)
 {
 	// Before anything is changed, and because the module says EINVAL to several things.
-	const auto name = options.name.empty() ? options.store.filename().string() : options.name;
-	if (const auto fault = name_fault(name); !fault.empty())
-		return fail("'" + printable(name) + "' cannot name a region: " + fault +
-				    "; give another with --name",
-			    Exit::usage);
-	if (auto there = require_itme(options.mount); !there)
-		return std::unexpected(there.error());
-
-	const auto root = open_path(options.mount);
+	const auto name = region_name(options.name, options.store);
+	if (!name)
+		return std::unexpected(name.error());
+	const auto root = open_mount(options.mount);
 	if (!root)
-		return std::unexpected(explain_path(root.error(), options.mount));
+		return std::unexpected(root.error());
 	const auto store = open_path(options.store, options.write);
 	if (!store && store.error() == ETXTBSY)
-		return std::unexpected(explain(ETXTBSY, options, name, env));
+		return std::unexpected(explain(ETXTBSY, options, *name, env));
 	if (!store)
 		return std::unexpected(explain_path(store.error(), options.store));
 
-	Attach request{.name = name, .writable = options.write, .pinnable = options.pinnable};
+	Attach request{.name = *name, .writable = options.write, .pinnable = options.pinnable};
 	if (!options.mode.empty())
 		request.mode = std::stoul(options.mode, nullptr, 8);
 	const auto bytes = attach(*root, *store, request);
 	if (!bytes)
-		return std::unexpected(explain(bytes.error(), options, name, env));
-	env.out << printable((options.mount / name).string()) << ": " << format_size(*bytes)
+		return std::unexpected(explain(bytes.error(), options, *name, env));
+	env.out << printable((options.mount / *name).string()) << ": " << format_size(*bytes)
 		<< '\n';
 	return {};
 }

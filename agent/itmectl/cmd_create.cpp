@@ -5,6 +5,7 @@
 #include "lib/device.hpp"
 #include "lib/explain.hpp"
 #include "lib/size.hpp"
+#include "lib/table.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -23,8 +24,6 @@ struct Options {
 	std::uint64_t bytes = 0;
 	bool pinnable = false;
 };
-
-constexpr std::uint64_t page_bytes = 4096;
 
 // Its space is there from now on: a store that is full is found here and not later.
 Result<Fd> make_file(const Options &options)
@@ -48,32 +47,29 @@ Result<Fd> make_file(const Options &options)
 
 Result<void> run(const Options &options, Env &env)
 {
-	const auto name = options.name.empty() ? options.store.filename().string() : options.name;
-	if (const auto fault = name_fault(name); !fault.empty())
-		return fail("'" + name + "' cannot name a region: " + fault +
-				    "; give another with --name",
-			    Exit::usage);
+	const auto name = region_name(options.name, options.store);
+	if (!name)
+		return std::unexpected(name.error());
 	if (!options.bytes || options.bytes % page_bytes != 0)
 		return fail("--size must be a multiple of 4096 bytes, and more than 0",
 			    Exit::usage);
-	if (auto there = require_itme(options.mount); !there)
-		return std::unexpected(there.error());
-	const auto root = open_path(options.mount);
+	const auto root = open_mount(options.mount);
 	if (!root)
-		return std::unexpected(explain_path(root.error(), options.mount));
+		return std::unexpected(root.error());
 	const auto store = make_file(options);
 	if (!store)
 		return std::unexpected(store.error());
 	const auto bytes = attach(*root, *store,
-				  {.name = name, .writable = true, .pinnable = options.pinnable});
+				  {.name = *name, .writable = true, .pinnable = options.pinnable});
 	if (!bytes) {
 		unlink(options.store.c_str()); // as if nothing had been asked
 		return std::unexpected(explain_attach(bytes.error(), {.store = options.store,
 								      .mount = options.mount,
-								      .name = name,
+								      .name = *name,
 								      .writable = true}));
 	}
-	env.out << (options.mount / name).string() << ": " << format_size(*bytes) << '\n';
+	env.out << printable((options.mount / *name).string()) << ": " << format_size(*bytes)
+		<< '\n';
 	return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include "lib/explain.hpp"
 #include "lib/size.hpp"
+#include "lib/table.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -65,6 +66,27 @@ Result<OpenRegion> open_region(const Path &path)
 		return std::unexpected(explain_call(info.error(), "reading", path));
 	region.info = std::move(*info);
 	return region;
+}
+
+Result<Fd> open_mount(const Path &path)
+{
+	if (auto there = require_itme(path); !there)
+		return std::unexpected(there.error());
+	auto root = open_path(path);
+	if (!root)
+		return std::unexpected(explain_path(root.error(), path));
+	return std::move(*root);
+}
+
+Result<std::string> region_name(const std::string &asked, const Path &store)
+{
+	auto name = asked.empty() ? store.filename().string() : asked;
+
+	if (const auto fault = name_fault(name); !fault.empty())
+		return fail("'" + printable(name) + "' cannot name a region: " + fault +
+				    "; give another with --name",
+			    Exit::usage);
+	return name;
 }
 
 void as_size(CLI::Option *option)

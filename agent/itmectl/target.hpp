@@ -38,6 +38,12 @@ struct OpenRegion {
 // Fails unless the path lies on an itme mount.
 [[nodiscard]] Result<void> require_itme(const Path &path);
 
+// A mount, opened to attach to.
+[[nodiscard]] Result<Fd> open_mount(const Path &path);
+
+// What a region of that store is called: as asked, else like the store.
+[[nodiscard]] Result<std::string> region_name(const std::string &asked, const Path &store);
+
 // Makes an option take a size such as 64M.
 void as_size(CLI::Option *option);
 

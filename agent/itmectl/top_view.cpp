@@ -135,6 +135,19 @@ void add_place(std::vector<std::string> &lines, const Json &place)
 			       percent(real_of(shares, "move")).c_str()));
 }
 
+// A table that says something, below an empty line.
+void add_table(std::vector<std::string> &lines, const Table &table)
+{
+	if (table.empty())
+		return;
+	std::ostringstream text;
+	table.print(text);
+	std::istringstream rows{text.str()};
+	lines.emplace_back();
+	for (std::string row; std::getline(rows, row);)
+		lines.push_back(row);
+}
+
 void add_processes(std::vector<std::string> &lines, const Json &flow)
 {
 	Table table{{">PID", "PROCESS", ">THREADS", ">COMPUTE", ">MISS", ">LATE", ">COPY", "WHY"}};
@@ -150,14 +163,7 @@ void add_processes(std::vector<std::string> &lines, const Json &flow)
 			   percent(real_of(shares, "late")), percent(real_of(shares, "move")),
 			   why.substr(0, why.find(':'))});
 	}
-	if (table.empty())
-		return;
-	std::ostringstream text;
-	table.print(text);
-	std::istringstream rows{text.str()};
-	lines.emplace_back();
-	for (std::string row; std::getline(rows, row);)
-		lines.push_back(row);
+	add_table(lines, table);
 }
 
 // Of each process, what it has itself beside what it maps of regions.
@@ -180,14 +186,7 @@ void add_memory(std::vector<std::string> &lines, const Json &flow)
 			   is_declared ? size(declared, "bytes") : "-",
 			   is_declared ? size(declared, "misplaced_bytes") : "-"});
 	}
-	if (table.empty())
-		return;
-	std::ostringstream text;
-	table.print(text);
-	std::istringstream rows{text.str()};
-	lines.emplace_back();
-	for (std::string row; std::getline(rows, row);)
-		lines.push_back(row);
+	add_table(lines, table);
 }
 
 // A sentence, in lines that are no longer than that where it has spaces.

@@ -15,7 +15,6 @@ namespace itme {
 namespace {
 
 constexpr int least_major = 6, least_minor = 12;
-constexpr std::uint64_t page_bytes = 4096; // the only page size that ITME is built for
 
 bool is_there(const Path &path)
 {

@@ -15,8 +15,8 @@ constexpr std::uint64_t most_bytes = 1ULL << 47;
 
 std::vector<std::uint64_t> pages_of(const MemoryRange &piece, std::size_t count)
 {
-	const auto all = piece.bytes / memory_page_bytes;
-	const auto step = std::max<std::uint64_t>(all / count, 1) * memory_page_bytes;
+	const auto all = piece.bytes / page_bytes;
+	const auto step = std::max<std::uint64_t>(all / count, 1) * page_bytes;
 	std::vector<std::uint64_t> pages;
 
 	for (auto at = piece.address; at < piece.address + piece.bytes && pages.size() < count;
@@ -37,8 +37,8 @@ Result<void> check(const MemoryDeclaration &declaration)
 	for (std::size_t i = 0; i < sorted.size(); i++) {
 		const auto &range = sorted[i];
 
-		if (range.bytes == 0 || range.address % memory_page_bytes != 0 ||
-		    range.bytes % memory_page_bytes != 0)
+		if (range.bytes == 0 || range.address % page_bytes != 0 ||
+		    range.bytes % page_bytes != 0)
 			return fail("a range begins and ends at pages of 4096 bytes", Exit::usage);
 		if (range.address >= most_bytes || range.bytes > most_bytes - range.address)
 			return fail("a range lies beyond the address space of programs",
@@ -84,15 +84,6 @@ Result<void> MemoryKeeper::declare(const MemoryDeclaration &declaration)
 bool MemoryKeeper::forget(int pid)
 {
 	return processes_.erase(pid) > 0;
-}
-
-std::vector<MemoryDeclaration> MemoryKeeper::declarations() const
-{
-	std::vector<MemoryDeclaration> all;
-
-	for (const auto &[pid, process] : processes_)
-		all.push_back(process.declaration);
-	return all;
 }
 
 MemoryKeeper::At MemoryKeeper::tier_of(int node) const
@@ -160,7 +151,7 @@ MemoryKeeper::Piece *MemoryKeeper::next(Process &process)
 // False where the process has ended.
 bool MemoryKeeper::move(Process &process, Piece &piece)
 {
-	const auto pages = pages_of(piece.range, piece.range.bytes / memory_page_bytes);
+	const auto pages = pages_of(piece.range, piece.range.bytes / page_bytes);
 	const auto wanted = piece.home == Home::dram ? At::dram : At::cxl;
 
 	piece.tried = true;
@@ -174,13 +165,12 @@ bool MemoryKeeper::move(Process &process, Piece &piece)
 	std::uint64_t moved = 0;
 	for (const auto node : *nodes)
 		if (tier_of(node) == wanted) {
-			process.moved_to[node] += memory_page_bytes;
+			process.moved_to[node] += page_bytes;
 			moved++;
 		}
 	const auto absent = static_cast<std::uint64_t>(std::ranges::count(*nodes, -ENOENT));
-	(wanted == At::dram ? process.to_dram_bytes : process.to_cxl_bytes) +=
-		moved * memory_page_bytes;
-	process.failed_bytes += (nodes->size() - moved - absent) * memory_page_bytes;
+	(wanted == At::dram ? process.to_dram_bytes : process.to_cxl_bytes) += moved * page_bytes;
+	process.failed_bytes += (nodes->size() - moved - absent) * page_bytes;
 	if (moved + absent == nodes->size())
 		piece.at = wanted;
 	return true;

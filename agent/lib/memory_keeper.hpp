@@ -44,7 +44,6 @@ public:
 	bool step();
 
 	[[nodiscard]] bool empty() const { return processes_.empty(); }
-	[[nodiscard]] std::vector<MemoryDeclaration> declarations() const;
 	// What `itmectl memory` shows.
 	[[nodiscard]] Json to_json() const;
 

@@ -18,7 +18,6 @@ struct MemoryRange {
 	bool operator==(const MemoryRange &) const = default;
 };
 
-inline constexpr std::uint64_t memory_page_bytes = 4096;
 inline constexpr std::uint64_t memory_piece_bytes = 2ULL << 20; // a huge page
 
 // Cut where huge pages begin and end, in the order of the ranges.

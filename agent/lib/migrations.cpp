@@ -2,7 +2,7 @@
 #include "lib/migrations.hpp"
 
 #include "lib/host.hpp"
-#include "lib/memory_plan.hpp"
+#include "lib/size.hpp"
 
 #include <cstdio>
 #include <fstream>
@@ -108,9 +108,9 @@ Json Migrations::to_json() const
 			json["nodes"].push_back(
 				{{"node", node},
 				 {"promoted_here_bytes",
-				  (moves.promoted_here - then.promoted_here) * memory_page_bytes},
+				  (moves.promoted_here - then.promoted_here) * page_bytes},
 				 {"demoted_away_bytes",
-				  (moves.demoted_away - then.demoted_away) * memory_page_bytes}});
+				  (moves.demoted_away - then.demoted_away) * page_bytes}});
 		}
 	if (!watches_) {
 		json["missing"] = missing_;

@@ -2,8 +2,8 @@
 #include "lib/process_memory.hpp"
 
 #include "lib/host.hpp"
-#include "lib/memory_plan.hpp"
 #include "lib/mounts.hpp"
+#include "lib/size.hpp"
 
 #include <algorithm>
 #include <sstream>
@@ -65,8 +65,7 @@ ProcessMemory parse_numa_maps(const std::string &text, const std::set<int> &cxl,
 				file = true;
 				region = is_in_mount(word.substr(5), mounts);
 			} else if (std::sscanf(word.c_str(), "N%d=%llu", &node, &pages) == 2) {
-				(cxl.contains(node) ? in_cxl : in_dram) +=
-					pages * memory_page_bytes;
+				(cxl.contains(node) ? in_cxl : in_dram) += pages * page_bytes;
 			}
 		}
 		if (region) {

@@ -9,6 +9,9 @@
 
 namespace itme {
 
+// The only page size that ITME is built for.
+inline constexpr std::uint64_t page_bytes = 4096;
+
 // "4096", "64K", "2M", "1.5G" or "64GiB": powers of 1024. Nothing if it is no
 // size, no whole number of bytes, or above 2^64 - 1.
 [[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text);
