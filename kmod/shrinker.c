@@ -21,6 +21,9 @@
  */
 #define TOLD_PART 8
 #define TOLD_LEAST_PAGES (16 * BATCH_PAGES)
+/* Before somebody is killed, the writer has so long to clean a frame; looked at so often. */
+#define LAST_WAIT (HZ / 2)
+#define LAST_LOOK (HZ / 50)
 
 static unsigned long count(struct shrinker *shrinker, struct shrink_control *sc)
 {
@@ -63,6 +66,9 @@ static unsigned long give(struct itme_instance *inst, int nid, unsigned long pag
 		if (itme_frame_give(inst))
 			freed += 1UL << itme_granule_order(inst);
 	}
+	/* What is dirty is kept: the host may have it when it is written. */
+	if (freed < pages && (nid == NUMA_NO_NODE || !is_balanced(nid)))
+		itme_writeback_want_frame(inst);
 	return freed;
 }
 
@@ -87,19 +93,39 @@ static unsigned long scan(struct shrinker *shrinker, struct shrink_control *sc)
 	return freed ?: SHRINK_STOP;
 }
 
+/* It comes again if this was not enough; what is missing may be one large piece. */
+static unsigned long give_last(struct itme_instance *inst)
+{
+	unsigned long spare = itme_frames_spare(inst) << itme_granule_order(inst);
+	unsigned long tried = 0;
+
+	return give(inst, NUMA_NO_NODE, min(spare, TOLD_LEAST_PAGES), &tried);
+}
+
+/* Is there anything that time gives us? */
+static bool is_worth_waiting(struct itme_instance *inst)
+{
+	return itme_frames_spare(inst) || itme_dirty_any(inst);
+}
+
 /*
  * Nothing else is left to reclaim. What can still go goes, and the kernel log gets to
- * know what does not: frames are in no line of the kernel's own report.
+ * know what does not: frames are in no line of the kernel's own report. Reclaim does not
+ * wait for the writer as it does for that of the page cache, so it is waited for here,
+ * once and for a bounded time: the writer may need what this thread has locked.
  */
 static int oom(struct notifier_block *nb, unsigned long unused, void *freed)
 {
 	struct itme_instance *inst = container_of(nb, struct itme_instance, oom_notifier);
 	struct itme_pool *dram = &inst->pool[ITME_TIER_DRAM], *cxl = &inst->pool[ITME_TIER_CXL];
-	/* It comes again if this was not enough; what is missing may be one large piece. */
-	unsigned long spare = itme_frames_spare(inst) << itme_granule_order(inst);
-	unsigned long tried = 0;
-	unsigned long pages = give(inst, NUMA_NO_NODE, min(spare, TOLD_LEAST_PAGES), &tried);
+	unsigned long end = jiffies + LAST_WAIT;
+	unsigned long pages = give_last(inst);
 
+	while (!pages && is_worth_waiting(inst) && time_before(jiffies, end)) {
+		itme_writeback_want_frame(inst);
+		schedule_timeout_uninterruptible(LAST_LOOK);
+		pages = give_last(inst);
+	}
 	*(unsigned long *)freed += pages;
 	pr_info_ratelimited("%s: holds %llu kB of DRAM (%llu kB pinned, %llu kB were just given back) and %llu kB of CXL memory\n",
 			    inst->name, (u64)READ_ONCE(dram->held) << inst->granule_shift >> 10,

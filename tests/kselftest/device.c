@@ -21,7 +21,8 @@ int device_make(struct device *device, __u64 bytes, __u64 seed)
 	    device->file);
 	err = store_create(device->file, bytes, seed);
 	if (!err)
-		err = loop_add(device->loop, sizeof(device->loop), device->file, "");
+		err = loop_add(device->loop, sizeof(device->loop), device->file,
+			       "--direct-io=on"); /* else what it takes stays in the page cache */
 	if (err)
 		device->loop[0] = '\0';
 	if (!err) {

@@ -76,6 +76,7 @@ static long long watermarks(void)
 /* A hog that cannot have what it wants unless so much, and a little more, comes from us. */
 static int squeeze(struct hog *hog, long long bytes)
 {
+	sync(); /* what the page cache has dirty is not ours to give */
 	return hog_start(hog, free_memory(0) + bytes) ?: hog_wait(hog, SECONDS);
 }
 
