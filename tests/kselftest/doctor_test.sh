@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # itmectl doctor on a host with CXL memory: each thing on the way from the device to the zone,
 # and that what it says to do mends it.
+# shellcheck source=/dev/null disable=SC2154,SC2317 # of tap.sh
 set -uo pipefail
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
@@ -18,17 +19,8 @@ online_again() {
 trap 'online_again; rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT
 
-n=0 failed=0
-ok() { # STATUS NAME
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n $2"
-		head -c 6000 "$work/out" | sed 's/^/# /'
-	fi
-}
+. "$here/tap.sh"
+tell_more() { head -c 6000 "$work/out"; }
 holds() { # EXPRESSION: of what doctor says now, j, with check(NAME)
 	"$itmectl" doctor --json >"$work/out" 2>"$work/err"
 	python3 - "$work/out" "$1" <<'PY'

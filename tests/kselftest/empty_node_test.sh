@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # A node that is there and has no memory online. Needs a guest that was started
 # with ITME_CXL_OFFLINE=1: once the kernel uses a node, it cannot be emptied.
+# shellcheck source=/dev/null disable=SC2154 # of tap.sh
 set -uo pipefail
 export LC_ALL=C
 
@@ -13,18 +14,8 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 143' TERM INT
 
-n=0 failed=0
-check() { # NAME COMMAND...: it succeeds
-	local name=$1
-	shift
-	n=$((n + 1))
-	if "$@"; then
-		echo "ok $n $name"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n $name"
-	fi
-}
+. "$(dirname "$(readlink -f "$0")")/tap.sh"
+tell_more() { echo "$said"; }
 is_empty() {
 	[ -d "/sys/devices/system/node/node$ITME_CXL_NODE" ] &&
 		! grep -qw "$ITME_CXL_NODE" /sys/devices/system/node/has_memory
@@ -45,4 +36,4 @@ check "and the log says what to do" logged "node $ITME_CXL_NODE has no memory on
 check "what it says to do works" online
 check "and then the budget is there" mount -t itme -o "dram=8M,cxl=16M@$ITME_CXL_NODE" none "$dir"
 echo "1..$n"
-[ $failed = 0 ]
+[ "$failed" = 0 ]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # fio writes to a region larger than memory by each way that runtimes write, and verifies
 # it there, and then in the backing file. ITME_FIO_LOOPS: how often [1].
+# shellcheck source=/dev/null disable=SC2154 # of tap.sh
 set -uo pipefail
 export LC_ALL=C
 
@@ -18,17 +19,8 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 143' TERM INT
 
-n=0 failed=0
-ok() { # STATUS NAME
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n $2"
-		tail -n 20 "$work/out" | sed 's/^/# /'
-	fi
-}
+. "$here/tap.sh"
+tell_more() { tail -n 20 "$work/out"; }
 # fio NAME OPTION...: of a job of that name, so that each job's pattern is its own
 fio_of() {
 	local name=$1
@@ -59,4 +51,4 @@ for engine in mmap libaio io_uring; do
 done
 "$itmectl" detach "$mnt/fio" >"$work/out" 2>&1 && umount "$mnt"
 ok $? "and all of it goes"
-[ $failed = 0 ]
+[ "$failed" = 0 ]

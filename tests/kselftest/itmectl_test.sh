@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # itmectl against the loaded module: what it shows is true, what it is told
 # happens, and what goes wrong is said with the right status.
+# shellcheck source=/dev/null disable=SC2154 # of tap.sh
 set -uo pipefail
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
@@ -37,17 +38,8 @@ trap cleanup EXIT
 trap 'exit 143' TERM INT
 
 echo 1..92
-n=0 failed=0
-ok() { # STATUS NAME
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n $2"
-		sed 's/^/# /' "$work/out" "$work/err"
-	fi
-}
+. "$here/tap.sh"
+tell_more() { cat "$work/out" "$work/err"; }
 # A pipe into grep -q fails by pipefail where grep ends before what it reads does.
 # says STATUS TEXT NAME ARGUMENT...: itmectl ends with STATUS and prints TEXT
 says() {
@@ -456,4 +448,4 @@ ok $? "and says that it does"
 umount "$mnt"
 rmmod itme
 says 3 "modprobe itme" "without the module: list" list
-[ $n = 92 ] && [ $failed = 0 ]
+[ "$n" = 92 ] && [ "$failed" = 0 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2034 # what the tests of itmed share: a configuration, and an itmed as systemd
+# shellcheck shell=bash source=/dev/null disable=SC2034,SC2154 # what the tests of itmed share: a configuration, and an itmed as systemd
 # starts it. To be sourced.
 set -uo pipefail
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
@@ -35,17 +35,8 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 143' TERM INT
 
-n=0 failed=0
-ok() { # STATUS NAME
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n $2"
-		tail -n 8 "$work/out" "$work/err" "$work/log" 2>/dev/null | sed 's/^/# /'
-	fi
-}
+. "$here/tap.sh"
+tell_more() { tail -n 8 "$work/out" "$work/err" "$work/log"; }
 exec {never}<> <(:)
 wait_for() { # COMMAND...: within 30 s
 	local deadline=$((SECONDS + 30 * slow))

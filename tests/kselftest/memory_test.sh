@@ -80,4 +80,4 @@ ok $? "a program that has ended is forgotten"
 end TERM
 [ "$status" = 0 ] && [ ! -e /sys/kernel/tracing/instances/itmed ]
 ok $? "itmed ends, and leaves nothing in tracefs"
-[ $failed = 0 ]
+[ "$failed" = 0 ]

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # mount(8), umount(8), findmnt(8) and fstab: what an administrator types.
+# shellcheck source=/dev/null disable=SC2154 # of tap.sh
 set -uo pipefail
 export LC_ALL=C
 
@@ -13,19 +14,8 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 143' TERM INT
 
-n=0 failed=0
-check() { # NAME COMMAND...: it succeeds
-	local name=$1 out
-	shift
-	n=$((n + 1))
-	if out=$("$@" 2>&1); then
-		echo "ok $n $name"
-	else
-		failed=$((failed + 1))
-		echo "$out"
-		echo "not ok $n $name"
-	fi
-}
+. "$(dirname "$(readlink -f "$0")")/tap.sh"
+tell_more() { echo "$said"; }
 fails() { # STATUS COMMAND...
 	local want=$1
 	shift
@@ -69,4 +59,4 @@ check "common options work" mount -t itme -o dram=8M,nosuid,nodev,noexec,noatime
 check "and are shown" options_have noexec
 check "umount again" umount "$dir"
 echo "1..$n"
-[ $failed = 0 ]
+[ "$failed" = 0 ]
