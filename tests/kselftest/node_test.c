@@ -3,10 +3,10 @@
 #include "test.h"
 
 #include <dirent.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+
+#include "reader.h"
 
 #define MAX_BLOCKS 256
 #define GRANULES 32UL
@@ -241,48 +241,20 @@ TEST_F(node, a_held_frame_is_named)
 	close(kmsg);
 }
 
-struct reader {
-	pthread_t thread;
-	const char *addr;
-	atomic_bool *stop;
-	__u64 random;
-	long long checked, wrong;
-};
-
-static void *read_at_random(void *arg)
-{
-	struct reader *r = arg;
-
-	while (!atomic_load(r->stop)) {
-		__u64 at = next_random(&r->random) % (BYTES / PAGE) * PAGE;
-
-		r->wrong += content_check_mapped(r->addr + at, at, PAGE, SEED) != -1;
-		r->checked++;
-	}
-	return NULL;
-}
-
 TEST_F(node, drains_under_load)
 {
 	struct reader readers[2] = {};
-	atomic_bool stop = false;
 	int i, region;
 	char *addr;
 
 	ASSERT_EQ(0, mount_with_region(self, &region, &addr));
-	for (i = 0; i < 2; i++) {
-		readers[i].addr = addr;
-		readers[i].stop = &stop;
-		readers[i].random = SEED + i;
-		ASSERT_EQ(0, pthread_create(&readers[i].thread, NULL, read_at_random,
-					    &readers[i]));
-	}
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, reader_start(&readers[i], addr, BYTES, SEED, i));
 	EXPECT_EQ(0, instance_remount(&self->inst, "cxl=0"));
 	EXPECT_TRUE(is_drained(&self->inst));
 	EXPECT_LE(nr_removable(self), offline_all(self));
-	atomic_store(&stop, true);
 	for (i = 0; i < 2; i++) {
-		pthread_join(readers[i].thread, NULL);
+		reader_stop(&readers[i]);
 		EXPECT_EQ(0, readers[i].wrong);
 		EXPECT_LT(0, readers[i].checked);
 	}

@@ -2,14 +2,13 @@
 /* The host is short of memory: who gives frames, which ones, and that they come back. */
 #include "test.h"
 
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "device.h"
 #include "hog.h"
+#include "reader.h"
 
 #define GRANULES 96UL
 #define BYTES (GRANULES * GRANULE)
@@ -228,42 +227,15 @@ TEST_F(pressure, budgets_change_while_the_host_has_frames)
 	EXPECT_EQ(-1, content_check_mapped(self->addr, 0, BYTES, SEED));
 }
 
-struct reader {
-	pthread_t thread;
-	const char *addr;
-	atomic_bool *stop;
-	__u64 random;
-	long long checked, wrong;
-};
-
-static void *read_at_random(void *arg)
-{
-	struct reader *r = arg;
-
-	while (!atomic_load(r->stop)) {
-		__u64 at = next_random(&r->random) % (BYTES / PAGE) * PAGE;
-
-		r->wrong += content_check_mapped(r->addr + at, at, PAGE, SEED) != -1;
-		r->checked++;
-	}
-	return NULL;
-}
-
 /* Readers, hints, hogs and a budget that changes, all at once. */
 TEST_F(pressure, data_is_right_under_load)
 {
 	struct reader readers[2] = {};
-	atomic_bool stop = false;
 	struct hog hog;
 	int i;
 
-	for (i = 0; i < 2; i++) {
-		readers[i].addr = self->addr;
-		readers[i].stop = &stop;
-		readers[i].random = SEED + i;
-		ASSERT_EQ(0, pthread_create(&readers[i].thread, NULL, read_at_random,
-					    &readers[i]));
-	}
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, reader_start(&readers[i], self->addr, BYTES, SEED, i));
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, hog_start(&hog, free_memory(0) + current(&self->inst) / 2));
 		hint(self->region, ITME_HINT_PREFETCH, ITME_TIER_DRAM, 0, BYTES, NULL);
@@ -273,9 +245,8 @@ TEST_F(pressure, data_is_right_under_load)
 		hog_stop(&hog);
 		EXPECT_EQ(0, instance_write(&self->inst, "dram_bytes", "536870912"));
 	}
-	atomic_store(&stop, true);
 	for (i = 0; i < 2; i++) {
-		pthread_join(readers[i].thread, NULL);
+		reader_stop(&readers[i]);
 		EXPECT_EQ(0, readers[i].wrong);
 		EXPECT_LT(100, readers[i].checked);
 	}
