@@ -15,29 +15,6 @@
 #define SLACK (48 * (long long)MIB) /* other things go on, and free pages wait on lists of CPUs */
 #define GROUP "/sys/fs/cgroup/itme-accounting"
 
-/* A number of a file in the form of /proc/meminfo or of a node's, in bytes. */
-static long long number_in(const char *path, const char *field)
-{
-	FILE *file = fopen(path, "re");
-	long long kib = -1;
-	char line[256];
-
-	while (file && kib < 0 && fgets(line, sizeof(line), file)) {
-		char *at = strstr(line, field);
-
-		if (at && (at == line || at[-1] == ' ') && at[strlen(field)] == ':')
-			kib = strtoll(at + strlen(field) + 1, NULL, 10);
-	}
-	if (file)
-		fclose(file);
-	return kib * 1024;
-}
-
-static long long meminfo(const char *field)
-{
-	return number_in("/proc/meminfo", field);
-}
-
 static long long node_meminfo(int node, const char *field)
 {
 	char path[64];

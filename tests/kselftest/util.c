@@ -121,6 +121,33 @@ long long total_memory(int node)
 	return sum_zoneinfo(node, " managed %lld", " managed %lld");
 }
 
+long long high_watermarks(int node)
+{
+	return sum_zoneinfo(node, " high %lld", " high %lld");
+}
+
+long long number_in(const char *path, const char *field)
+{
+	FILE *file = fopen(path, "re");
+	long long kib = -1;
+	char line[256];
+
+	while (file && kib < 0 && fgets(line, sizeof(line), file)) {
+		char *at = strstr(line, field);
+
+		if (at && (at == line || at[-1] == ' ') && at[strlen(field)] == ':')
+			kib = strtoll(at + strlen(field) + 1, NULL, 10);
+	}
+	if (file)
+		fclose(file);
+	return kib * 1024;
+}
+
+long long meminfo(const char *field)
+{
+	return number_in("/proc/meminfo", field);
+}
+
 long long free_memory(int node)
 {
 	sync();

@@ -46,6 +46,10 @@ long long read_number(const char *path);
 ssize_t read_text(const char *path, char *text, size_t size);
 /* Memory of a node in bytes; and what is free after what is only cached was dropped. */
 long long total_memory(int node);
+long long high_watermarks(int node); /* that the kernel wants to keep free */
+/* A number of a file in the form of /proc/meminfo or of a node's, and of that itself; or -1024. */
+long long number_in(const char *path, const char *field);
+long long meminfo(const char *field);
 long long free_memory(int node);
 /* The NUMA node that @address is mapped to, or a negative errno. */
 int node_of(const void *address);
