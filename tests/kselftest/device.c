@@ -70,7 +70,7 @@ static int load_table(struct device *device, const char *table)
 
 static int load(struct device *device, const char *target, const char *more)
 {
-	char table[128];
+	char table[512];
 
 	snprintf(table, sizeof(table), "%s %s 0 %s", target, device->loop, more);
 	return load_table(device, table);
@@ -94,6 +94,15 @@ int device_lose(struct device *device)
 int device_flake(struct device *device)
 {
 	return load(device, "flakey", "1 1 1 error_writes");
+}
+
+int device_delay_writes(struct device *device)
+{
+	char more[256];
+
+	/* Reads, writes and flushes: device, offset, milliseconds. */
+	snprintf(more, sizeof(more), "0 %s 0 500 %s 0 0", device->loop, device->loop);
+	return load(device, "delay", more);
 }
 
 int device_protect(struct device *device, bool protect)

@@ -27,6 +27,8 @@ int device_take_writes(struct device *device);
 int device_lose(struct device *device);
 /* It refuses writes every other second, until it takes them again. */
 int device_flake(struct device *device);
+/* Each write takes half a second, reads and flushes nothing, until it takes writes again. */
+int device_delay_writes(struct device *device);
 /* It is marked read-only, or no more. */
 int device_protect(struct device *device, bool protect);
 

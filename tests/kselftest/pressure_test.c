@@ -146,7 +146,8 @@ TEST_F(pressure, residents_go_but_what_is_pinned_or_held)
 	ASSERT_EQ(4 * PAGE, vmsplice(pipes[1], pieces, 4, 0));
 	ASSERT_EQ(BYTES, current(&self->inst));
 
-	EXPECT_EQ(0, squeeze(&hog, 80 * MIB));
+	/* 164 MiB can go, and the kernel keeps up to 80 free, with its debugging 30 more. */
+	EXPECT_EQ(0, squeeze(&hog, 64 * MIB));
 	EXPECT_GE(BYTES - 64 * (long long)MIB, current(&self->inst));
 	ASSERT_EQ(0, region_stat(self->region, &stat));
 	EXPECT_LE(64 * MIB, stat.evict_bytes);
@@ -300,7 +301,8 @@ TEST_F(dirty, is_written_then_given)
 {
 	struct hog hog;
 
-	EXPECT_EQ(0, squeeze(&hog, 160 * MIB));
+	/* 228 MiB can go, half of them once they are written; the kernel keeps up to 80 free. */
+	EXPECT_EQ(0, squeeze(&hog, 128 * MIB));
 	EXPECT_LT(0, instance_number(&self->inst, "writeback_bytes"));
 	EXPECT_GT(DIRTY_BYTES, current(&self->inst));
 	EXPECT_GE(current(&self->inst), instance_number(&self->inst, "dirty_bytes"));

@@ -152,6 +152,17 @@ TEST_F(fault, what_is_refused_stays_and_is_told_once)
 	close(third);
 }
 
+/* A flush that overtakes the writes makes nothing of them last. */
+TEST_F(fault, fsync_waits_for_a_slow_store)
+{
+	ASSERT_EQ(0, store_granules(self, 0, 3, NEW));
+	ASSERT_EQ(0, device_delay_writes(&self->device));
+	EXPECT_EQ(0, fsync_error(self->region));
+	EXPECT_TRUE(stored(self, 0, 3, NEW));
+	EXPECT_EQ(0, number(self, "dirty_bytes"));
+	ASSERT_EQ(0, device_take_writes(&self->device));
+}
+
 TEST_F(fault, the_writer_tries_again)
 {
 	ASSERT_EQ(0, store_granules(self, 4, 2, NEW));
