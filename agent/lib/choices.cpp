@@ -29,6 +29,7 @@ Choices::Choices(const Schedule &schedule, std::uint32_t stream, std::uint32_t r
 
 		if (!group)
 			continue;
+		steps_++;
 		const bool is_new = groups.insert(*group).second;
 		const auto &objects = schedule.groups[*group].objects;
 		for (std::uint32_t i = 0; i < objects.size(); i++) {

@@ -21,6 +21,8 @@ public:
 		std::uint64_t granule_bytes, std::uint64_t granules);
 
 	[[nodiscard]] bool empty() const { return members_.empty(); }
+	// So many steps of the program choose.
+	[[nodiscard]] std::uint32_t steps() const { return steps_; }
 	// The choice that may read this granule, the last one where there are several.
 	[[nodiscard]] std::optional<std::uint32_t> step_of(std::uint64_t granule) const;
 
@@ -54,6 +56,7 @@ private:
 	[[nodiscard]] Member *find(std::uint64_t granule);
 	[[nodiscard]] std::uint32_t add(std::uint32_t granule, std::uint32_t step);
 
+	std::uint32_t steps_ = 0;
 	std::vector<std::uint32_t> number_; // of each granule: its member, from 1; 0: none
 	std::vector<Member> members_;
 	std::vector<GranuleRange> ranges_; // of all members

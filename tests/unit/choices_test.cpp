@@ -64,6 +64,7 @@ TEST(Choices, KnowsWhatIsChosenAndWhere)
 	auto some = choices();
 
 	EXPECT_FALSE(some.empty());
+	EXPECT_EQ(some.steps(), 2U);
 	EXPECT_FALSE(some.step_of(0)); // shared
 	EXPECT_EQ(some.step_of(1), 1U);
 	EXPECT_EQ(some.step_of(9), 3U);
@@ -181,4 +182,34 @@ TEST(Guesses, WhereTheyAreWastedNoneAreTakenForAWhile)
 	guesses.begin_pass();
 	EXPECT_EQ(guesses.take(std::vector<itme::Guess>{{1, 1}, {2, 1}}).size(), 2U);
 	EXPECT_EQ(guesses.words().find("came true"), std::string::npos) << guesses.words();
+}
+
+// What is guessed and not in memory, that is: what is right is often there already.
+TEST(Guesses, TwoOfThreeHaveToComeTrue)
+{
+	const auto stays_open = [](int right_of_ten) {
+		Guesses guesses;
+
+		guesses.allow(100, 10);
+		EXPECT_TRUE(guesses.open());
+		for (int pass = 0; pass < 10; pass++) {
+			guesses.begin_pass();
+			std::vector<itme::Guess> ten;
+			for (std::uint32_t i = 0; i < 10; i++)
+				ten.push_back({i, 1});
+			const auto taken = guesses.take(ten);
+			for (int i = 0; i < right_of_ten && !taken.empty(); i++)
+				guesses.see(static_cast<std::uint64_t>(i), true);
+			EXPECT_EQ(guesses.reach(2).size(),
+				  taken.empty() ? 0U : 10U - static_cast<unsigned>(right_of_ten));
+		}
+		return guesses.open();
+	};
+
+	EXPECT_TRUE(stays_open(8));
+	EXPECT_FALSE(stays_open(5));
+	Guesses closed;
+	EXPECT_FALSE(closed.open());
+	closed.allow(0, 10);
+	EXPECT_FALSE(closed.open());
 }
