@@ -18,7 +18,7 @@ Result<Plan> Conductor::State::plan_for(InstanceState &instance, const Regions &
 		auto &schedule = schedules.emplace_back(region->what.schedule);
 
 		for (auto &stream : region->streams) {
-			stream.choices.tell(schedule);
+			stream.choices.tell(schedule, region->set.homes());
 			if (stream.compute_s > 0)
 				set_compute(schedule, schedule.streams[stream.number].program,
 					    static_cast<std::uint64_t>(stream.compute_s * 1e9));

@@ -82,7 +82,7 @@ TEST(Choices, CountsUsesOfThePassesThatAreWatched)
 	auto told = schedule();
 	std::size_t watched = 0;
 
-	some.tell(told);
+	some.tell(told, {});
 	EXPECT_TRUE(told.groups[0].popularity.empty()); // not known yet
 	for (int pass = 0; pass < 600; pass++) {
 		watched += !some.begin_pass().empty();
@@ -95,7 +95,7 @@ TEST(Choices, CountsUsesOfThePassesThatAreWatched)
 	EXPECT_GE(watched, 30U);
 	EXPECT_LE(watched, 150U); // most passes cost nothing
 	EXPECT_TRUE(some.known());
-	some.tell(told);
+	some.tell(told, {});
 	const auto &first = told.groups[0].popularity, &second = told.groups[1].popularity;
 	ASSERT_EQ(first.size(), experts);
 	EXPECT_GT(first[1], 5 * first[0]);
@@ -113,6 +113,27 @@ TEST(Choices, CountsUsesOfThePassesThatAreWatched)
 	homes[6] = homes[7] = homes[4] = Home::dram;
 	EXPECT_GT(some.worth(homes), 0.3);
 	EXPECT_LT(some.worth(homes), 1);
+}
+
+TEST(Choices, WhatStaysGoesOnStayingWhereOthersAreNoBetter)
+{
+	auto some = choices();
+	auto told = schedule();
+	std::vector<Home> homes(10, Home::store);
+
+	for (int pass = 0; pass < 20; pass++) {
+		(void)some.begin_pass();
+		some.see(pass % 2 == 0 ? 1 : 2);
+		if (pass == 10)
+			some.see(3);
+		if (pass < 2)
+			some.see(4);
+	}
+	homes[2] = homes[3] = Home::dram;
+	some.tell(told, homes);
+	const auto &popularity = told.groups[0].popularity;
+	EXPECT_GT(popularity[1], popularity[0]); // as often
+	EXPECT_LT(popularity[2], popularity[3]); // once less
 }
 
 TEST(Guesses, StayWithinTheirBudget)
