@@ -231,15 +231,12 @@ Result<Played> play(const Play &how, const Program &program)
 {
 	if (how.look == Look::verify && how.sums.blocks.empty())
 		return fail("there are no checksums to verify with", Exit::usage);
-	if (how.hints.ready_first && (!how.hints.needs || how.hints.ahead > 0 || how.hints.release))
-		return fail(
-			"what is ready can be read first where a burst is asked for as a whole, "
-			"and nothing ahead of it",
-			Exit::usage);
-	if (how.hints.ready_first && how.mode == Mode::ring)
-		return fail(
-			"a ring is filled in the order of the program: nothing else can be first",
-			Exit::usage);
+	if (how.hints.ready_first && (!how.hints.needs || how.hints.ahead > 0 ||
+				      how.hints.release || how.mode == Mode::ring))
+		return fail("--ready-first takes --needs, and neither --ahead, --release nor "
+			    "--mode=ring: "
+			    "these follow the program's order",
+			    Exit::usage);
 	if (how.warm >= how.passes)
 		return fail("of " + std::to_string(how.passes) + " passes none would be counted",
 			    Exit::usage);
