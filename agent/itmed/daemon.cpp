@@ -479,7 +479,9 @@ Result<void> Daemon::hear_guess(const Declaration &said)
 {
 	if (!config_.plans)
 		return fail("a guess, and plans = false in " + options_.config.string());
-	observer_.drain(); // first what is known: where the run is, and what was used
+	// First what is known: where the run is, and what was used.
+	if (conductor_.takes_guesses(said.region))
+		observer_.drain();
 	return conductor_.guess(said);
 }
 

@@ -14,6 +14,7 @@ constexpr std::uint64_t first_passes = 64, one_in = 8;
 constexpr std::uint64_t enough = 4; // counted passes, to plan by
 // Older uses count half as much after so many counted passes.
 constexpr std::uint64_t half_life = 128;
+constexpr double lead = 0.5; // uses: of what stays, over what would come in its place
 
 } // namespace
 
@@ -29,6 +30,7 @@ Choices::Choices(const Schedule &schedule, std::uint32_t stream, std::uint32_t r
 
 		if (!group)
 			continue;
+		steps_++;
 		const bool is_new = groups.insert(*group).second;
 		const auto &objects = schedule.groups[*group].objects;
 		for (std::uint32_t i = 0; i < objects.size(); i++) {
@@ -109,7 +111,7 @@ bool Choices::known() const
 	return counted_ >= enough;
 }
 
-void Choices::tell(Schedule &schedule) const
+void Choices::tell(Schedule &schedule, std::span<const Home> homes) const
 {
 	if (!known())
 		return;
@@ -117,9 +119,13 @@ void Choices::tell(Schedule &schedule) const
 		auto &group = schedule.groups[object.group];
 		double uses = 1; // what was never seen may come all the same
 
-		for (const auto member : object.members)
-			uses += static_cast<double>(members_[member].uses) /
+		for (const auto number : object.members) {
+			const auto &member = members_[number];
+
+			uses += (static_cast<double>(member.uses) +
+				 (stays(member, homes) ? lead : 0)) /
 				static_cast<double>(object.members.size());
+		}
 		group.popularity.resize(group.objects.size(), 1);
 		group.popularity[object.index] = uses;
 	}
@@ -132,12 +138,11 @@ double Choices::worth(std::span<const Home> homes) const
 	double saved = 0, best = 0;
 
 	for (const auto &member : members_) {
-		const bool stays =
-			member.granule < homes.size() && homes[member.granule] != Home::store;
+		const bool kept_now = stays(member, homes);
 
 		uses.push_back(member.uses);
-		kept += stays;
-		saved += stays ? static_cast<double>(member.uses) : 0;
+		kept += kept_now;
+		saved += kept_now ? static_cast<double>(member.uses) : 0;
 	}
 	std::ranges::nth_element(uses, uses.begin() + static_cast<std::ptrdiff_t>(kept),
 				 std::greater<>());

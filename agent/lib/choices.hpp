@@ -21,6 +21,8 @@ public:
 		std::uint64_t granule_bytes, std::uint64_t granules);
 
 	[[nodiscard]] bool empty() const { return members_.empty(); }
+	// So many steps of the program choose.
+	[[nodiscard]] std::uint32_t steps() const { return steps_; }
 	// The choice that may read this granule, the last one where there are several.
 	[[nodiscard]] std::optional<std::uint32_t> step_of(std::uint64_t granule) const;
 
@@ -34,8 +36,10 @@ public:
 	[[nodiscard]] std::uint64_t counted() const { return counted_; }
 	// Enough is known to plan by.
 	[[nodiscard]] bool known() const;
-	// Tells the schedule, which is that of the constructor, how popular its objects are.
-	void tell(Schedule &schedule) const;
+	// Tells the schedule, which is that of the constructor, how popular its objects are. Of
+	// those that were used equally often the ones that stay now, by their homes, are first:
+	// most are used seldom, and others would be read for nothing with each plan.
+	void tell(Schedule &schedule, std::span<const Home> homes) const;
 	// Of the uses that the best residents would have saved, the share that these homes,
 	// as many, did save: 0 to 1.
 	[[nodiscard]] double worth(std::span<const Home> homes) const;
@@ -52,8 +56,13 @@ private:
 	};
 
 	[[nodiscard]] Member *find(std::uint64_t granule);
+	[[nodiscard]] static bool stays(const Member &member, std::span<const Home> homes)
+	{
+		return member.granule < homes.size() && homes[member.granule] != Home::store;
+	}
 	[[nodiscard]] std::uint32_t add(std::uint32_t granule, std::uint32_t step);
 
+	std::uint32_t steps_ = 0;
 	std::vector<std::uint32_t> number_; // of each granule: its member, from 1; 0: none
 	std::vector<Member> members_;
 	std::vector<GranuleRange> ranges_; // of all members

@@ -123,6 +123,15 @@ void Conductor::State::begin_pass(RegionState &region, StreamState &stream)
 // ----------------------------------------------------------------------
 // Guesses
 
+bool Conductor::takes_guesses(RegionId region) const
+{
+	const auto *state = state_->find(region);
+
+	return state != nullptr && std::ranges::any_of(state->streams, [](const auto &stream) {
+		       return stream.guesses.open();
+	       });
+}
+
 Result<void> Conductor::guess(const Declaration &said)
 {
 	auto *region = state_->find(said.region);

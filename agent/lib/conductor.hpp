@@ -48,6 +48,8 @@ public:
 	// In the order in which they happened: an event, and the position that it told.
 	void see(const Event &event);
 	void reach(const Position &position);
+	// Are guesses of this region taken now? If not, they are only counted.
+	[[nodiscard]] bool takes_guesses(RegionId region) const;
 	// A runtime guesses what it will read. Fails where no stream of such choices is known.
 	Result<void> guess(const Declaration &said);
 	// Gives the hints that are due; plans anew where something has changed.

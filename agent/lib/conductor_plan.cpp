@@ -18,7 +18,7 @@ Result<Plan> Conductor::State::plan_for(InstanceState &instance, const Regions &
 		auto &schedule = schedules.emplace_back(region->what.schedule);
 
 		for (auto &stream : region->streams) {
-			stream.choices.tell(schedule);
+			stream.choices.tell(schedule, region->set.homes());
 			if (stream.compute_s > 0)
 				set_compute(schedule, schedule.streams[stream.number].program,
 					    static_cast<std::uint64_t>(stream.compute_s * 1e9));
@@ -51,6 +51,22 @@ Result<Plan> Conductor::State::plan_for(InstanceState &instance, const Regions &
 	options.budget.window_bytes = (frames - limit + planned.size() - 1) / planned.size() *
 				      options.budget.granule_bytes;
 	return make_plan(joint, options);
+}
+
+// What has begun to be read is not taken back: what is certain waits for it. So the guesses
+// of a pass are spread over all that it chooses, rather than being as many at once as there
+// is room for.
+void Conductor::State::allow_guesses(const RegionState &region, StreamState &stream,
+				     std::uint64_t room)
+{
+	const auto a_pass =
+		static_cast<std::uint64_t>(stream.plan.likely_bytes) / region.what.granule_bytes;
+	const auto steps = std::max(stream.choices.steps(), 1U);
+
+	if (!chooses(stream.plan))
+		room = 0;
+	stream.guesses.allow(
+		a_pass, static_cast<std::uint32_t>(std::min(room, (a_pass + steps - 1) / steps)));
 }
 
 void Conductor::State::adopt(const InstanceState &instance, const Plan &plan,
@@ -100,11 +116,7 @@ void Conductor::State::adopt(const InstanceState &instance, const Plan &plan,
 				stream.streamed_bytes += copied ? 0 : region.set.bytes_of(granule);
 			}
 			stream.plan.hints.clear();
-			stream.guesses.allow(static_cast<std::uint64_t>(stream.plan.likely_bytes) /
-						     region.what.granule_bytes,
-					     static_cast<std::uint32_t>(chooses(stream.plan)
-										? guessed / choosing
-										: 0));
+			allow_guesses(region, stream, choosing == 0 ? 0 : guessed / choosing);
 			stream.executor =
 				Executor{std::move(order), static_cast<std::uint32_t>(slots),
 					 stream.executor};

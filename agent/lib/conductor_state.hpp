@@ -139,6 +139,8 @@ struct Conductor::State {
 	void plan(const std::string &name, std::uint64_t now_ns);
 	static Result<Plan> plan_for(InstanceState &instance, const Regions &planned);
 	static void adopt(const InstanceState &instance, const Plan &plan, const Regions &planned);
+	static void allow_guesses(const RegionState &region, StreamState &stream,
+				  std::uint64_t room);
 	static void leave(RegionState &region);
 	static void give(const InstanceState &instance, RegionState &region, StreamState &stream,
 			 std::uint64_t now_ns);

@@ -8,6 +8,9 @@ namespace itme {
 namespace {
 
 constexpr std::uint32_t enough = 32; // guesses that came true or did not: a verdict
+// So many have to come true. One that does saves a wait that may be hidden anyway; one that
+// does not keeps off what is certain for as long, and has to be dropped.
+constexpr double pays = 2. / 3;
 constexpr std::uint64_t least_pause = 16, most_pause = 1024; // passes without guesses
 
 } // namespace
@@ -71,7 +74,7 @@ void Guesses::settle(bool used)
 	good_ += used;
 	if (settled_ < enough)
 		return;
-	if (2 * good_ < settled_) {
+	if (good_ < pays * settled_) {
 		pause_ = std::clamp(2 * pause_, least_pause, most_pause);
 		passes_off_ = pause_;
 		verdict_ = "only " + std::to_string(good_) + " of the last " +

@@ -4,8 +4,8 @@
 //
 // Guesses have a budget: bytes a pass, as the plan leaves them, and granules at a time,
 // as the window has room for beside what is certain. What the run has passed by unused
-// was wasted. Where more is wasted than used guesses are not taken any more, but for a
-// trial now and then.
+// was wasted. Where less than two of three are used guesses are not taken any more, but for
+// a trial now and then.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ struct GuessCounts {
 
 class Guesses {
 public:
-	// By another plan: granules a pass, and at a time.
+	// By another plan: granules a pass, and at a time (fetched, and not used yet).
 	void allow(std::uint64_t a_pass, std::uint32_t at_once);
 
 	void begin_pass();
@@ -37,6 +37,8 @@ public:
 	// Nobody reads any more: all of it is to be dropped.
 	[[nodiscard]] std::vector<std::uint32_t> end();
 
+	// Are any taken now?
+	[[nodiscard]] bool open() const { return passes_off_ == 0 && a_pass_ > 0 && at_once_ > 0; }
 	// Those of them that are to be fetched now.
 	[[nodiscard]] std::vector<std::uint32_t> take(std::span<const Guess> guesses);
 	// Of those: it was in memory already, or there was no room.

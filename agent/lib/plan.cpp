@@ -13,6 +13,8 @@ namespace itme {
 namespace {
 
 constexpr double near_enough = 1.003;     // of the bound: no need to look further
+constexpr double earns_its_keep = 0.9995; // of the cost: more slots, or moving more
+constexpr double earns_reading = 0.95;    // and more reading: by what estimates are off
 constexpr size_t few_granules = 128;      // so few that single swaps are worth trying
 constexpr size_t swap_work = 40000;       // granules walked through, over all tries of one start
 constexpr size_t many_granules = 100'000; // so many that each attempt takes its time
@@ -274,7 +276,8 @@ private:
 		choice.slots = a.slots;
 		return true;
 	}
-	void attempt(const Team &team, const Attempt &a, Attempt &best_attempt, Choice &best)
+	void attempt(const Team &team, const Attempt &a, Attempt &best_attempt, Choice &best,
+		     double enough = earns_its_keep)
 	{
 		Choice choice;
 
@@ -282,8 +285,7 @@ private:
 			return;
 		place(team.ranking, choice.split, plan.homes);
 		choice.cost = cost_of(team, choice.slots, false);
-		// More slots, or moving more, must earn their keep.
-		if (choice.cost < best.cost * 0.9995) {
+		if (choice.cost < best.cost * enough) {
 			best = choice;
 			best_attempt = a;
 		}
@@ -329,13 +331,14 @@ private:
 		Attempt at, best_attempt;
 		Choice best;
 		auto good = [&] { return best.cost <= floor * near_enough; };
-		auto try_each = [&](double Attempt::*field, std::initializer_list<double> values) {
+		auto try_each = [&](double Attempt::*field, std::initializer_list<double> values,
+				    double enough = earns_its_keep) {
 			for (const double value : values) {
 				Attempt next = at;
 
 				next.*field = value;
 				if (!good())
-					attempt(team, next, best_attempt, best);
+					attempt(team, next, best_attempt, best, enough);
 			}
 			at = best_attempt;
 		};
@@ -356,8 +359,10 @@ private:
 		};
 
 		try_windows();
+		// To keep what is chosen, and stream what is always read in its place: of two such
+		// plans that take about as long the one that reads less is the better one.
 		if (!team.ranking.choice.empty())
-			try_each(&Attempt::choice_share, {1.0, 0.5, 0.25});
+			try_each(&Attempt::choice_share, {0.25, 0.5, 1.0}, earns_reading);
 		if (team.cxl > 0 && team.dram > 0) {
 			try_each(&Attempt::cxl_share, {0.75, 0.5, 0.25, 0.0});
 			// Only what is known ahead can be copied ahead. That reading in place

@@ -50,12 +50,12 @@ ok $? "a run whose experts are asked for reads right data"
 # 8 experts of 64 a pass: where any 20 of them stayed, 5.5 would come from the store.
 figure "sum(b[1:]) < 4 * $granule * len(b[1:])"
 ok $? "what stays is what is chosen often"
-play 60 --guesses $picked --right 0.9 &
+play 60 --guesses $picked --right 0.9 --ready-first &
 player=$!
 wait_for plan_says "p[0]['state'] in ('chooses', 'follows')"
 ok $? "itmectl report plan says that it goes on"
 wait $player && plan_says "p[0]['guesses_used'] >= 0"
-ok $? "a run with guesses reads right data"
+ok $? "a run with guesses, which reads first what is there, reads right data"
 grep -h 'guesses_\|"state"\|"slots"\|_bytes"' "$work/out" | sed 's/^/# /'
 plan_says "p[0]['guesses_used'] >= 5 and p[0]['guesses_used'] > p[0]['guesses_wasted']"
 ok $? "guesses that are right are fetched, and used"

@@ -97,6 +97,19 @@ public:
 		return region_.guess(ranges);
 	}
 
+	Result<std::vector<bool>> ready(const std::vector<Item> &items) override
+	{
+		std::vector<bool> there;
+
+		for (const auto &item : items) {
+			const auto all = region_.holds(item.offset, item.length);
+			if (!all)
+				return std::unexpected(all.error());
+			there.push_back(*all);
+		}
+		return there;
+	}
+
 private:
 	Region region_;
 	Sureness sureness_;
@@ -121,6 +134,11 @@ public:
 	}
 
 	Result<void> guess(const std::vector<Item> &) override { return {}; }
+
+	Result<std::vector<bool>> ready(const std::vector<Item> &items) override
+	{
+		return std::vector<bool>(items.size(), true);
+	}
 
 private:
 	[[nodiscard]] Result<void> advise(const Item &item, int advice) const
@@ -153,6 +171,18 @@ std::vector<uint32_t> guess_burst(const HintPlan &plan, const Burst &burst,
 			guesses.push_back(item);
 	}
 	return guesses;
+}
+
+std::vector<uint32_t> ready_first(const std::vector<uint32_t> &items,
+				  const std::vector<bool> &ready)
+{
+	std::vector<uint32_t> order;
+
+	for (const bool first : {true, false})
+		for (size_t i = 0; i < items.size(); i++)
+			if (ready[i] == first)
+				order.push_back(items[i]);
+	return order;
 }
 
 Result<std::unique_ptr<Hinter>> open_hinter(const Path &path, Sureness sureness)

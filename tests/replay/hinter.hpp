@@ -18,10 +18,11 @@ struct HintPlan {
 	Sureness sureness = Sureness::exact;
 	std::vector<uint32_t> pinned = {}; // items: in memory all the time
 
-	bool needs = false; // ask for a burst as a whole, when it begins
-	size_t guesses = 0; // then guess so many items of the next burst, through libitme,
-	double right = 1;   // each right with this probability
-	uint64_t seed = 1;  // of these
+	bool needs = false;       // ask for a burst as a whole, when it begins
+	bool ready_first = false; // then read first what of it is in memory
+	size_t guesses = 0;       // and guess so many items of the next burst, through libitme,
+	double right = 1;         // each right with this probability
+	uint64_t seed = 1;        // of these
 
 	[[nodiscard]] bool any() const
 	{
@@ -59,11 +60,17 @@ public:
 						const std::vector<Item> &release) = 0;
 	// Of what may come; where it is no region, nothing.
 	[[nodiscard]] virtual Result<void> guess(const std::vector<Item> &items) = 0;
+	// Which of them are in memory as a whole; where it is no region, all.
+	[[nodiscard]] virtual Result<std::vector<bool>> ready(const std::vector<Item> &items) = 0;
 };
 
 // So many items that may be those of a burst: each is one of these with a probability.
 [[nodiscard]] std::vector<uint32_t> guess_burst(const HintPlan &plan, const Burst &burst,
 						std::span<const uint32_t> picked, Random &source);
+
+// The same items, those that are ready first; else in their order.
+[[nodiscard]] std::vector<uint32_t> ready_first(const std::vector<uint32_t> &items,
+						const std::vector<bool> &ready);
 
 // On a region by the module's HINT, on any other file by posix_fadvise. That has no
 // pins: open_mapped() locks them.

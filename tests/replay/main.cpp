@@ -222,6 +222,8 @@ void add_play(CLI::App *command, Options &options)
 	command->add_flag("--release", play.hints.release, "let go what was read");
 	command->add_flag("--needs", play.hints.needs,
 			  "prefetch a layer's experts as soon as they are picked");
+	command->add_flag("--ready-first", play.hints.ready_first,
+			  "then read first those that are in memory (--needs)");
 	command->add_option("--guesses", play.hints.guesses,
 			    "and tell itmed so many guesses of the next layer's, by libitme");
 	command->add_option("--right", play.hints.right, "the share of the guesses that is right")

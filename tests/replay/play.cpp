@@ -90,7 +90,7 @@ private:
 
 	[[nodiscard]] Result<PassCost> run_pass(size_t number)
 	{
-		const auto &items = program_.pass(number);
+		const auto count = program_.pass(number).size();
 		const auto &bursts = program_.bursts_of(number);
 		size_t burst = 0;
 		PassCost time;
@@ -99,11 +99,11 @@ private:
 
 		if (!before)
 			return std::unexpected(before.error());
-		for (size_t i = 0; i < items.size(); i++) {
+		for (size_t i = 0; i < count; i++) {
 			if (hinter_ && burst < bursts.size() && bursts[burst].begin == i)
 				if (auto done = begin_burst(number, burst++, time); !done)
 					return std::unexpected(done.error());
-			if (auto done = run_item(program_.items[items[i]], time); !done)
+			if (auto done = run_item(program_.items[order_[position_]], time); !done)
 				return std::unexpected(done.error());
 			position_++;
 		}
@@ -113,7 +113,7 @@ private:
 		if (!after)
 			return std::unexpected(after.error());
 		const Cost cost = *after - *before;
-		time.footprint_bytes = footprint(program_, items);
+		time.footprint_bytes = footprint(program_, program_.pass(number));
 		time.store_bytes = cost.store_bytes;
 		time.misses = cost.misses;
 		time.late = cost.late;
@@ -136,6 +136,9 @@ private:
 			    !done)
 				return done;
 		}
+		if (how_.hints.ready_first)
+			if (auto done = put_ready_first(bursts[number].count); !done)
+				return done;
 		if (how_.hints.guesses > 0) {
 			const bool last = number + 1 == bursts.size();
 			const auto next_pass = last ? pass + 1 : pass;
@@ -148,6 +151,19 @@ private:
 					return done;
 		}
 		time.hint_s += watch.seconds();
+		return {};
+	}
+
+	// Of so many items that come now: what is missing is on its way meanwhile.
+	[[nodiscard]] Result<void> put_ready_first(size_t count)
+	{
+		const std::span coming{&order_[position_], count};
+		const auto ready = hinter_->ready(items_of({coming.begin(), coming.end()}));
+		if (!ready)
+			return std::unexpected(ready.error());
+
+		const auto first = ready_first({coming.begin(), coming.end()}, *ready);
+		std::ranges::copy(first, coming.begin());
 		return {};
 	}
 
@@ -215,6 +231,12 @@ Result<Played> play(const Play &how, const Program &program)
 {
 	if (how.look == Look::verify && how.sums.blocks.empty())
 		return fail("there are no checksums to verify with", Exit::usage);
+	if (how.hints.ready_first && (!how.hints.needs || how.hints.ahead > 0 ||
+				      how.hints.release || how.mode == Mode::ring))
+		return fail("--ready-first takes --needs, and neither --ahead, --release nor "
+			    "--mode=ring: "
+			    "these follow the program's order",
+			    Exit::usage);
 	if (how.warm >= how.passes)
 		return fail("of " + std::to_string(how.passes) + " passes none would be counted",
 			    Exit::usage);

@@ -158,6 +158,22 @@ Result<uint64_t> Region::wait(uint64_t cookie) const
 	return wait.ready_bytes;
 }
 
+Result<bool> Region::holds(uint64_t offset, uint64_t length) const
+{
+	const uint64_t first = offset / info_.granule_bytes;
+	const uint64_t end = (offset + length + info_.granule_bytes - 1) / info_.granule_bytes;
+	std::vector<uint8_t> bytes(end - first);
+	const int64_t count = itme_region_residency(declared_.get(), first, bytes.data(),
+						    static_cast<uint32_t>(bytes.size()));
+
+	if (count < 0)
+		return failed(path_, "RESIDENCY", static_cast<int>(-count));
+	return static_cast<uint64_t>(count) == bytes.size() &&
+	       std::ranges::none_of(bytes, [](uint8_t byte) {
+		       return (byte & ITME_RESIDENCY_TIER_MASK) == ITME_TIER_STORE;
+	       });
+}
+
 Result<RegionCounters> Region::counters() const
 {
 	auto stat = sized<itme_stat>();

@@ -67,6 +67,9 @@ public:
 	[[nodiscard]] Result<uint64_t> wait(uint64_t offset, uint64_t length) const;
 	[[nodiscard]] Result<uint64_t> wait(uint64_t cookie) const;
 
+	// Is all of the range in memory?
+	[[nodiscard]] Result<bool> holds(uint64_t offset, uint64_t length) const;
+
 	[[nodiscard]] Result<RegionCounters> counters() const;
 
 	// Release of a range, all of it or a failure: what follows is to miss.

@@ -64,6 +64,7 @@ TEST(Choices, KnowsWhatIsChosenAndWhere)
 	auto some = choices();
 
 	EXPECT_FALSE(some.empty());
+	EXPECT_EQ(some.steps(), 2U);
 	EXPECT_FALSE(some.step_of(0)); // shared
 	EXPECT_EQ(some.step_of(1), 1U);
 	EXPECT_EQ(some.step_of(9), 3U);
@@ -81,7 +82,7 @@ TEST(Choices, CountsUsesOfThePassesThatAreWatched)
 	auto told = schedule();
 	std::size_t watched = 0;
 
-	some.tell(told);
+	some.tell(told, {});
 	EXPECT_TRUE(told.groups[0].popularity.empty()); // not known yet
 	for (int pass = 0; pass < 600; pass++) {
 		watched += !some.begin_pass().empty();
@@ -94,7 +95,7 @@ TEST(Choices, CountsUsesOfThePassesThatAreWatched)
 	EXPECT_GE(watched, 30U);
 	EXPECT_LE(watched, 150U); // most passes cost nothing
 	EXPECT_TRUE(some.known());
-	some.tell(told);
+	some.tell(told, {});
 	const auto &first = told.groups[0].popularity, &second = told.groups[1].popularity;
 	ASSERT_EQ(first.size(), experts);
 	EXPECT_GT(first[1], 5 * first[0]);
@@ -112,6 +113,27 @@ TEST(Choices, CountsUsesOfThePassesThatAreWatched)
 	homes[6] = homes[7] = homes[4] = Home::dram;
 	EXPECT_GT(some.worth(homes), 0.3);
 	EXPECT_LT(some.worth(homes), 1);
+}
+
+TEST(Choices, WhatStaysGoesOnStayingWhereOthersAreNoBetter)
+{
+	auto some = choices();
+	auto told = schedule();
+	std::vector<Home> homes(10, Home::store);
+
+	for (int pass = 0; pass < 20; pass++) {
+		(void)some.begin_pass();
+		some.see(pass % 2 == 0 ? 1 : 2);
+		if (pass == 10)
+			some.see(3);
+		if (pass < 2)
+			some.see(4);
+	}
+	homes[2] = homes[3] = Home::dram;
+	some.tell(told, homes);
+	const auto &popularity = told.groups[0].popularity;
+	EXPECT_GT(popularity[1], popularity[0]); // as often
+	EXPECT_LT(popularity[2], popularity[3]); // once less
 }
 
 TEST(Guesses, StayWithinTheirBudget)
@@ -181,4 +203,34 @@ TEST(Guesses, WhereTheyAreWastedNoneAreTakenForAWhile)
 	guesses.begin_pass();
 	EXPECT_EQ(guesses.take(std::vector<itme::Guess>{{1, 1}, {2, 1}}).size(), 2U);
 	EXPECT_EQ(guesses.words().find("came true"), std::string::npos) << guesses.words();
+}
+
+// What is guessed and not in memory, that is: what is right is often there already.
+TEST(Guesses, TwoOfThreeHaveToComeTrue)
+{
+	const auto stays_open = [](int right_of_ten) {
+		Guesses guesses;
+
+		guesses.allow(100, 10);
+		EXPECT_TRUE(guesses.open());
+		for (int pass = 0; pass < 10; pass++) {
+			guesses.begin_pass();
+			std::vector<itme::Guess> ten;
+			for (std::uint32_t i = 0; i < 10; i++)
+				ten.push_back({i, 1});
+			const auto taken = guesses.take(ten);
+			for (int i = 0; i < right_of_ten && !taken.empty(); i++)
+				guesses.see(static_cast<std::uint64_t>(i), true);
+			EXPECT_EQ(guesses.reach(2).size(),
+				  taken.empty() ? 0U : 10U - static_cast<unsigned>(right_of_ten));
+		}
+		return guesses.open();
+	};
+
+	EXPECT_TRUE(stays_open(8));
+	EXPECT_FALSE(stays_open(5));
+	Guesses closed;
+	EXPECT_FALSE(closed.open());
+	closed.allow(0, 10);
+	EXPECT_FALSE(closed.open());
 }

@@ -376,6 +376,62 @@ TEST(Plan, GuessesHaveABudget)
 				[](const auto &s) { return s.find("does not pay") != s.npos; }));
 }
 
+namespace {
+
+// Four layers of a granule that all read and 16 experts, two of them chosen, few of them often.
+Schedule few_popular()
+{
+	Schedule schedule = cyclic(std::vector<Item>(4, {1, 10'000'000}));
+	std::vector<Step> dense;
+
+	dense.swap(schedule.programs[0].steps);
+	for (uint32_t layer = 0; layer < dense.size(); layer++) {
+		Group group;
+		Step step;
+
+		for (uint32_t e = 0; e < 16; e++) {
+			group.objects.push_back(static_cast<uint32_t>(schedule.objects.size()));
+			group.popularity.push_back(1.0 / ((e + 1) * (e + 1)));
+			schedule.objects.push_back(
+				{"e." + std::to_string(layer) + "." + std::to_string(e),
+				 Kind::expert,
+				 {{0, schedule.regions[0].bytes, granule}}});
+			schedule.regions[0].bytes += granule;
+		}
+		step.group = layer;
+		step.pick = 2;
+		step.compute_ns = 20'000'000;
+		schedule.groups.push_back(group);
+		schedule.programs[0].steps.push_back(dense[layer]);
+		schedule.programs[0].steps.push_back(step);
+	}
+	return schedule;
+}
+
+} // namespace
+
+// What is always read may be streamed unseen, and its frames hold more of what is chosen.
+// That reads several times as much: rates are not known so well that one or two hundredths
+// would be worth it, and a plan that turns with them loses what it has each time.
+TEST(Plan, ReadsMoreOnlyForWhatIsWorthIt)
+{
+	const Schedule schedule = few_popular();
+	const auto streamed = [&](size_t frames, double granule_s) {
+		PlanOptions options = machine(frames, granule_s);
+
+		options.thorough = false; // as while a run goes on
+		const auto plan = make_plan(schedule, options);
+		EXPECT_TRUE(plan);
+		return plan ? plan->streams[0].timing.exact_bytes : -1;
+	};
+
+	for (const size_t frames : {18, 20, 22})
+		for (const double granule_s : {0.006, 0.010, 0.014, 0.018})
+			EXPECT_EQ(streamed(frames, granule_s), 0)
+				<< frames << " frames, " << granule_s;
+	EXPECT_GT(streamed(18, 0.028), 0); // a slow store: a twentieth of the pass
+}
+
 // Whatever is asked: nothing above budget, nothing below the bound.
 TEST(Plan, KeepsToBudgetsAndBounds)
 {

@@ -242,6 +242,16 @@ TEST(ReplayHints, GuessesAreRightAsOftenAsTheyShouldBe)
 	}
 }
 
+TEST(ReplayHints, WhatIsReadyComesFirst)
+{
+	using Items = std::vector<uint32_t>;
+
+	EXPECT_EQ(ready_first({5, 3, 9, 4}, {false, true, false, true}), (Items{3, 4, 5, 9}));
+	EXPECT_EQ(ready_first({5, 3}, {true, true}), (Items{5, 3}));
+	EXPECT_EQ(ready_first({5, 3}, {false, false}), (Items{5, 3}));
+	EXPECT_TRUE(ready_first({}, {}).empty());
+}
+
 TEST(ReplayContent, TheChecksumSeesEveryChange)
 {
 	const auto data = content(block_bytes, 1);
@@ -469,6 +479,25 @@ TEST_F(ReplayPlays, WithHintsAndWork)
 
 	ASSERT_TRUE(result) << result.error().text;
 	EXPECT_GE(result->passes[0].compute_s, 0.009);
+}
+
+TEST_F(ReplayPlays, WhatIsReadyIsReadFirstInBurstsOnly)
+{
+	const auto program = routed({1, 4, {{{3, 1}}}}, {block_bytes, block_bytes}, block_bytes);
+
+	ASSERT_TRUE(program);
+	how.hints = {.needs = true, .ready_first = true};
+	const auto result = play(how, *program);
+	ASSERT_TRUE(result) << result.error().text;
+	EXPECT_EQ(result->passes[0].read_bytes, 3 * block_bytes);
+
+	how.hints.needs = false; // nothing is on its way meanwhile
+	EXPECT_FALSE(play(how, *program));
+	how.hints = {.ahead = 1, .needs = true, .ready_first = true};
+	EXPECT_FALSE(play(how, *program));
+	how.hints = {.needs = true, .ready_first = true};
+	how.mode = Mode::ring;
+	EXPECT_FALSE(play(how, *program));
 }
 
 TEST_F(ReplayPlays, NoPassToCountIsRefused)

@@ -192,9 +192,9 @@ class Experts:
     them. They are as popular as Zipf's law says, each layer's others."""
 
     LAYERS, EXPERTS, PICKED = 8, 64, 8
-    SHARED, EXPERT = 2 * MIB, MIB  # of a layer, of an expert
+    SHARED, EXPERT = 2 * GRANULE, GRANULE  # of a layer, of an expert
     WHOLE = LAYERS * (SHARED + EXPERTS * EXPERT)
-    BUDGET = LAYERS * SHARED + LAYERS * EXPERTS * EXPERT // 3 // MIB * MIB
+    BUDGET = LAYERS * SHARED + LAYERS * EXPERTS // 3 * EXPERT
     ROUTING = (
         "--program=moe",
         f"--layers={LAYERS}",
@@ -239,8 +239,8 @@ class Experts:
     def __init__(self, bench):
         self.bench = bench
         self.store = bench.store() / "experts"
-        # A pass computes about as long as the store takes for what does not stay: 0.1 s.
-        self.item_ms = 1.2
+        # A pass computes about as long as the store takes for what does not stay: 0.2 s.
+        self.item_ms = 2.4
         self.seed = bench.seed()
         self.passes, self.warm = (64, 32) if bench.quick else (96, 48)
 
@@ -266,12 +266,13 @@ class Experts:
         )
 
     def itmed(self, *options):
-        """With the plan's report, when all has been read."""
-        with self.bench.itme(self.store, dram=self.BUDGET, granule="1M") as itme:
+        """By a runtime that asks for what it has picked, and reads first what of it is there:
+        with the plan's report, when all has been read."""
+        with self.bench.itme(self.store, dram=self.BUDGET) as itme:
             with agent.itmed(self.bench, itme, {self.store: self.schedule()}) as itmed:
                 itmed.wait_for("a plan", lambda: itmed.plan("experts"))
                 os.environ["ITME_EVENTS"] = str(itmed.socket.parent / "events.sock")
-                median = self.play(itme / "experts", *options)
+                median = self.play(itme / "experts", "--needs", "--ready-first", *options)
                 return median, itmed.plan("experts")
 
 
@@ -279,7 +280,7 @@ def moe_exact(bench):
     """Experts are asked for when they are picked, and nothing is guessed."""
     experts = Experts(bench)
     alone = experts.page_cache()
-    beside, plan = experts.itmed("--needs")
+    beside, plan = experts.itmed()
     print(
         f"    page cache {alone['seconds']:.3f} s a pass, {alone['store_bytes'] / MIB:.0f} MiB read;"
         f" itmed {beside['seconds']:.3f} s, {beside['store_bytes'] / MIB:.0f} MiB,"
@@ -292,8 +293,8 @@ def moe_exact(bench):
 def moe_predicted(bench):
     """Two guesses of three are right, as of the better predictors that are known."""
     experts = Experts(bench)
-    without, _ = experts.itmed("--needs")
-    beside, plan = experts.itmed("--needs", f"--guesses={Experts.PICKED}", "--right=0.7")
+    without, _ = experts.itmed()
+    beside, plan = experts.itmed(f"--guesses={Experts.PICKED}", "--right=0.7")
     print(
         f"    {without['seconds']:.3f} s a pass without guesses, {beside['seconds']:.3f} s with"
         f" them: {plan['guesses_why']}",
