@@ -20,7 +20,7 @@ namespace {
 struct Options {
 	int pid = 0;
 	std::vector<std::string> ranges;
-	std::string larger, dram;
+	std::string larger, dram, order = "declared";
 	bool json = false;
 	std::filesystem::path socket = default_socket;
 };
@@ -84,6 +84,7 @@ Result<MemoryDeclaration> declaration_of(const Options &options, const Env &env)
 	if (!dram)
 		return fail("--dram: '" + options.dram + "' is no size, such as 8G", Exit::usage);
 	memory.dram_bytes = *dram;
+	memory.ordered = options.order == "declared";
 	for (const auto &text : options.ranges) {
 		const auto range = parse_range(text);
 		if (!range)
@@ -105,23 +106,28 @@ Result<MemoryDeclaration> declaration_of(const Options &options, const Env &env)
 
 void print_human(std::ostream &out, const Json &answer)
 {
-	Table table{{">PID", ">DECLARED", ">DRAM", ">OF AT MOST", ">CXL", ">MISPLACED", ">TO DRAM",
-		     ">TO CXL", ">FAILED"}};
+	Table table{{">PID", ">DECLARED", ">DRAM", ">OF AT MOST", ">CXL", ">MISPLACED", ">TOUCHED",
+		     ">IDLE", ">TO DRAM", ">TO CXL", ">FAILED"}};
 
 	for (const auto &process : list(answer, "processes")) {
 		const auto size = [&](const char *key) {
 			return format_size(number_of(process, key));
 		};
 
+		const auto seen = [&](const char *key) {
+			return member(process, key).is_null() ? "-" : size(key);
+		};
 		table.add({std::to_string(number_of(process, "pid")), size("bytes"),
 			   size("dram_bytes"), size("dram_budget_bytes"), size("cxl_bytes"),
-			   size("misplaced_bytes"), size("to_dram_bytes"), size("to_cxl_bytes"),
-			   size("failed_bytes")});
+			   size("misplaced_bytes"), seen("touched_bytes"), seen("idle_bytes"),
+			   size("to_dram_bytes"), size("to_cxl_bytes"), size("failed_bytes")});
 	}
 	if (table.empty())
 		out << "No memory is declared.\n";
 	else
 		table.print(out);
+	if (!table.empty() && !text_of(answer, "accesses_missing").empty())
+		out << printable(text_of(answer, "accesses_missing")) << "\n";
 	for (const auto &process : list(answer, "processes"))
 		for (const auto &node : list(process, "moved_to"))
 			out << "moved by itmed to node " << number_of(node, "node")
@@ -195,6 +201,10 @@ void add_memory(CLI::App &app, Action &action)
 	auto *ranges = place->add_option(
 		"--range", options->ranges,
 		"ADDRESS+SIZE, in the order in which each pass reads them; may be repeated");
+	place->add_option("--order", options->order,
+			  "declared, or unknown: what is idle leaves DRAM first")
+		->check(CLI::IsMember({"declared", "unknown"}))
+		->capture_default_str();
 	place->add_option("--larger-than", options->larger,
 			  "all anonymous mappings of at least this size")
 		->excludes(ranges);

@@ -70,6 +70,10 @@ Result<MemoryDeclaration> memory_member(const Json &json, bool with_ranges)
 	if (!dram.is_number_unsigned())
 		return wrong("\"dram_bytes\" must be a number");
 	memory.dram_bytes = dram.get<std::uint64_t>();
+	const auto order = text_member(json, "order");
+	if (!order || (!order->empty() && *order != "declared" && *order != "unknown"))
+		return wrong("\"order\" must be declared or unknown");
+	memory.ordered = *order != "unknown";
 	for (const auto &range : list(json, "ranges")) {
 		if (!range.is_array() || range.size() != 2 || !range[0].is_number_unsigned() ||
 		    !range[1].is_number_unsigned())
@@ -161,6 +165,8 @@ std::string request_line(const Request &request)
 		json["pid"] = request.memory.pid;
 	if (!request.memory.ranges.empty()) {
 		json["dram_bytes"] = request.memory.dram_bytes;
+		if (!request.memory.ordered)
+			json["order"] = "unknown";
 		for (const auto &range : request.memory.ranges)
 			json["ranges"].push_back(Json::array({range.address, range.bytes}));
 	}
