@@ -16,8 +16,8 @@ class AccessWatcher {
 public:
 	AccessWatcher(Loop &loop, Workers &workers, MemoryKeeper &memory);
 
-	// What one that has died has left behind.
-	void start() { damon_.give_back(); }
+	// What one that has died has left behind is given back by the first step.
+	void start() { watches_ = damon_.has_ours(); }
 	void step(std::uint64_t now_ns);
 	[[nodiscard]] std::uint64_t next_ns() const;
 	// Other memory is declared: look at once.

@@ -26,6 +26,20 @@ Sys<void> write_file(const Path &file, const std::string &text)
 	return {};
 }
 
+// While somebody is told of samples the kernel has everybody else come again.
+Sys<void> write_patiently(const Path &file, const std::string &text)
+{
+	constexpr int tries = 200;
+	constexpr useconds_t pause_us = 50'000; // ten seconds in all: more than two looks
+	auto done = write_file(file, text);
+
+	for (int i = 0; i < tries && !done && done.error() == EBUSY; i++) {
+		usleep(pause_us);
+		done = write_file(file, text);
+	}
+	return done;
+}
+
 std::uint64_t read_number(const Path &file)
 {
 	return parse_number(read_line(file).value_or("")).value_or(0);
@@ -210,11 +224,11 @@ void Damon::give_back()
 {
 	const auto all = count();
 
-	if (all == 0 || !is_ours())
+	if (!has_ours())
 		return;
 	for (std::size_t i = 0; i < all; i++)
-		(void)write_file(kdamond(i) / "state", "off"); // it may be so already
-	(void)write_file(admin_ / "nr_kdamonds", "0");
+		(void)write_patiently(kdamond(i) / "state", "off"); // it may be so already
+	(void)write_patiently(admin_ / "nr_kdamonds", "0");
 }
 
 std::string damon_request(std::span<const DamonTarget> targets)

@@ -47,8 +47,10 @@ public:
 	// Of each what was seen; of one that has ended, nothing. Waits for the end of the
 	// samples that are being taken, some seconds.
 	[[nodiscard]] Result<std::vector<std::vector<Accessed>>> read(std::size_t targets);
-	// Ends what is ours; what is another's goes on.
+	// Ends what is ours; what is another's goes on. Waits for a read() that is under way.
 	void give_back();
+
+	[[nodiscard]] bool has_ours() const { return count() > 0 && is_ours(); }
 
 private:
 	[[nodiscard]] Path kdamond(std::size_t number) const

@@ -168,7 +168,8 @@ ok $? "what DAMON sees to be idle ends in CXL memory, and what is read in DRAM (
 holds "12 << 20 <= j['processes'][0]['idle_bytes'] <= 16 << 20 and j['processes'][0]['touched_bytes'] + j['processes'][0]['idle_bytes'] == 32 << 20 and j['accesses_missing'] == ''" \
 	"memory show tells how much is idle" memory show --socket "$sock"
 end KILL
-[ "$(cat $kdamonds/nr_kdamonds)" = 1 ] && start wait && [ "$(cat $kdamonds/nr_kdamonds)" = 0 ]
+kdamonds_are() { [ "$(cat $kdamonds/nr_kdamonds)" = "$1" ]; }
+kdamonds_are 1 && start wait && wait_for kdamonds_are 0
 ok $? "what an itmed that died has left of DAMON, the next one gives back"
 echo 1 >$kdamonds/nr_kdamonds
 memory declare "$reader" --dram=16M --order=unknown --range="$idle+32M" >"$work/out" 2>"$work/err"
@@ -176,8 +177,7 @@ holds "'in use by another' in j['accesses_missing'] and j['processes'][0]['idle_
 	"where DAMON is another's it is told, and the memory is placed without" memory show --socket "$sock"
 [ "$(cat $kdamonds/nr_kdamonds)" = 1 ] && echo 0 >$kdamonds/nr_kdamonds
 memory declare "$reader" --dram=16M --order=unknown --range="$idle+32M" >"$work/out" 2>"$work/err"
-watched() { [ "$(cat $kdamonds/nr_kdamonds)" = 1 ]; }
-wait_for watched
+wait_for kdamonds_are 1
 ok $? "and is used when it is free"
 
 end TERM
