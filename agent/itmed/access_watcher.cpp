@@ -59,11 +59,12 @@ void AccessWatcher::end()
 {
 	const auto until = monotonic_ns() + patience_ns;
 
-	// Who waits for samples that have ended is told so.
-	damon_.give_back();
 	while (waits_ && monotonic_ns() < until)
 		if (!loop_.turn(until))
 			break;
+	if (waits_ || !damon_.has_ours())
+		return; // the next itmed gives it back
+	const auto lock = damon_.lock();
 	damon_.give_back();
 }
 

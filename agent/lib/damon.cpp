@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/damon.hpp"
 
-#include "lib/fd.hpp"
-
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 namespace itme {
@@ -220,6 +219,17 @@ Result<std::vector<std::vector<Accessed>>> Damon::read(std::size_t targets)
 	return all;
 }
 
+// The kernel waits for ever where kdamonds are taken away while somebody waits for what one of them
+// has seen (6.12): of ours only one process does anything, also of an itmed that has died.
+Fd Damon::lock() const
+{
+	Fd fd{open(admin_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+
+	while (fd && flock(fd.get(), LOCK_EX) < 0 && errno == EINTR)
+		;
+	return fd;
+}
+
 void Damon::give_back()
 {
 	const auto all = count();
@@ -260,6 +270,7 @@ Result<std::string> carry_out_damon(std::string_view request, Damon &damon)
 		for (const auto &range : list(one, "ranges"))
 			target.ranges.push_back({range.at(0), range.at(1)});
 	}
+	const auto lock = damon.lock();
 	if (targets.empty()) {
 		damon.give_back();
 		return one_line(answer);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "lib/error.hpp"
+#include "lib/fd.hpp"
 #include "lib/file.hpp"
 #include "lib/json.hpp"
 #include "lib/memory_plan.hpp"
@@ -47,7 +48,9 @@ public:
 	// Of each what was seen; of one that has ended, nothing. Waits for the end of the
 	// samples that are being taken, some seconds.
 	[[nodiscard]] Result<std::vector<std::vector<Accessed>>> read(std::size_t targets);
-	// Ends what is ours; what is another's goes on. Waits for a read() that is under way.
+	// To be held while any of these is called; waits for who has it.
+	[[nodiscard]] Fd lock() const;
+	// Ends what is ours; what is another's goes on.
 	void give_back();
 
 	[[nodiscard]] bool has_ours() const { return count() > 0 && is_ours(); }
