@@ -117,6 +117,7 @@ Daemon::Daemon(DaemonOptions options, Config config, Loop &loop)
 					 return schedule_of(region, store);
 				 })),
       history_(history_entries), memory_(pages_, {}), accesses_(loop, workers_, memory_),
+      shares_(conductor_, memory_, options_.socket.parent_path() / "shares"),
       kept_released_(restorer_.released())
 {
 }
@@ -137,6 +138,7 @@ Result<void> Daemon::start()
 	    !done)
 		log(Level::error, done.error().text);
 	accesses_.start();
+	shares_.start();
 	if (auto done = watch_mounts(); !done)
 		return done;
 	listen_for_metrics();
@@ -162,6 +164,7 @@ Result<void> Daemon::run()
 			sample(now);
 		keep_memory(now);
 		accesses_.step(now);
+		shares_.step(now);
 		if (now >= events_again_ns_) {
 			events_again_ns_ = UINT64_MAX;
 			watch_events();
@@ -171,6 +174,7 @@ Result<void> Daemon::run()
 			return done;
 	}
 	service_.stopping();
+	shares_.end();
 	accesses_.end();
 	// A clean end is meant: the next start restores everything.
 	std::error_code ec;
@@ -181,8 +185,8 @@ Result<void> Daemon::run()
 std::uint64_t Daemon::next_ns() const
 {
 	return std::min({service_.next_ns(), server_.next_ns(), memory_socket_.next_ns(),
-			 restorer_.next_ns(), accesses_.next_ns(), next_sample_ns_,
-			 events_again_ns_,
+			 restorer_.next_ns(), accesses_.next_ns(), shares_.next_ns(),
+			 next_sample_ns_, events_again_ns_,
 			 moves_            ? 0
 			 : memory_.empty() ? UINT64_MAX
 					   : next_look_ns_,
@@ -550,10 +554,13 @@ void Daemon::keep_memory(std::uint64_t now_ns)
 Result<void> Daemon::declare_memory(const MemoryDeclaration &declaration)
 {
 	memory_.use(memory_nodes());
+	if (auto good = shares_.check(declaration); !good)
+		return good;
 	if (auto done = memory_.declare(declaration); !done)
 		return done;
 	migrations_.watch();
 	accesses_.changed();
+	shares_.changed();
 	moves_ = true;
 	log(Level::info, "memory of process " + std::to_string(declaration.pid) + " is placed");
 	return {};
@@ -636,6 +643,7 @@ std::optional<Result<Json>> Daemon::handle(const Request &request, Server::Ticke
 		const auto last = fresh();
 		auto json = plans_json(conductor_.reports());
 
+		json["shares"] = shares_.to_json();
 		json["missing"] = last->missing;
 		if (!config_.plans)
 			json["missing"].push_back("plans = false in " + options_.config.string() +
@@ -666,6 +674,7 @@ std::optional<Result<Json>> Daemon::handle(const Request &request, Server::Ticke
 	case RequestKind::memory: {
 		auto json = memory_.to_json();
 
+		json["shares"] = shares_.to_json();
 		json["accesses_missing"] = accesses_.missing();
 		json["migrations"] = migrations_.to_json();
 		return json;

@@ -9,6 +9,7 @@
 #include "itmed/exporter.hpp"
 #include "itmed/history.hpp"
 #include "itmed/loop.hpp"
+#include "itmed/memory_shares.hpp"
 #include "itmed/memory_socket.hpp"
 #include "itmed/restorer.hpp"
 #include "itmed/server.hpp"
@@ -90,6 +91,7 @@ private:
 	KernelPages pages_;
 	MemoryKeeper memory_;
 	AccessWatcher accesses_;
+	MemoryShares shares_;
 	Migrations migrations_;
 	std::uint64_t next_look_ns_ = 0; // at declared memory
 	bool moves_ = false;             // some of it is to be moved now

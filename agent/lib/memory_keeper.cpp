@@ -63,20 +63,10 @@ Result<void> MemoryKeeper::declare(const MemoryDeclaration &declaration)
 			    "doctor tells more",
 			    Exit::unsupported);
 
-	const auto pieces = cut(declaration.ranges);
-	const auto homes = memory_homes(pieces, declaration.dram_bytes);
-
 	Process process{.declaration = declaration};
-	std::size_t in_cxl = 0, in_dram = 0;
-	for (std::size_t i = 0; i < pieces.size(); i++) {
-		const bool dram = homes[i] == Home::dram;
-		const auto &nodes = dram ? nodes_.dram : nodes_.cxl;
-		auto &turn = dram ? in_dram : in_cxl;
-
-		process.pieces.push_back({.range = pieces[i],
-					  .home = dram ? Home::dram : Home::cxl,
-					  .node = nodes[turn++ % nodes.size()]});
-	}
+	for (const auto &piece : cut(declaration.ranges))
+		process.pieces.push_back({.range = piece});
+	settle_homes(process);
 	if (!look_at(process))
 		return fail("no process " + std::to_string(declaration.pid) +
 			    ", or it may not be looked at");
@@ -189,8 +179,6 @@ void MemoryKeeper::hear(int pid, std::span<const Accessed> seen)
 	std::ranges::sort(accessed, {}, &MemoryRange::address);
 	auto &process = found->second;
 	process.watched = true;
-	std::vector<Home> homes;
-	std::vector<bool> idle;
 	for (auto &piece : process.pieces) {
 		const auto &range = piece.range;
 		// The last that begins before the piece's end: they do not overlap.
@@ -201,15 +189,75 @@ void MemoryKeeper::hear(int pid, std::span<const Accessed> seen)
 			std::prev(next)->address + std::prev(next)->bytes > range.address;
 
 		piece.quiet = touched ? 0 : std::min(piece.quiet + 1, looks_until_idle);
+	}
+	if (!process.declaration.ordered)
+		make_idle_leave(process);
+}
+
+void MemoryKeeper::make_idle_leave(Process &process)
+{
+	std::vector<Home> homes;
+	std::vector<bool> idle;
+
+	for (const auto &piece : process.pieces) {
 		homes.push_back(piece.home);
 		idle.push_back(piece.quiet == looks_until_idle);
 	}
-	if (process.declaration.ordered)
-		return;
 	for (const auto &[leaves, comes] : swaps(homes, idle)) {
 		std::swap(process.pieces[leaves].home, process.pieces[comes].home);
 		std::swap(process.pieces[leaves].node, process.pieces[comes].node);
 	}
+}
+
+void MemoryKeeper::settle_homes(Process &process) const
+{
+	std::vector<MemoryRange> ranges;
+	std::size_t in_cxl = 0, in_dram = 0;
+
+	for (const auto &piece : process.pieces)
+		ranges.push_back(piece.range);
+	const auto homes = memory_homes(ranges, process.declaration.dram_bytes);
+	for (std::size_t i = 0; i < homes.size(); i++) {
+		const bool dram = homes[i] == Home::dram;
+		const auto &nodes = dram ? nodes_.dram : nodes_.cxl;
+		auto &turn = dram ? in_dram : in_cxl;
+
+		process.pieces[i].home = dram ? Home::dram : Home::cxl;
+		process.pieces[i].node = nodes[turn++ % nodes.size()];
+	}
+}
+
+void MemoryKeeper::set_dram(int pid, std::uint64_t bytes)
+{
+	const auto found = processes_.find(pid);
+
+	if (found == processes_.end() || found->second.declaration.dram_bytes == bytes ||
+	    nodes_.dram.empty() || nodes_.cxl.empty())
+		return;
+	auto &process = found->second;
+	process.declaration.dram_bytes = bytes;
+	settle_homes(process);
+	if (!process.declaration.ordered)
+		make_idle_leave(process);
+}
+
+std::uint64_t MemoryKeeper::dram_bytes(int pid) const
+{
+	const auto found = processes_.find(pid);
+
+	return found == processes_.end() ? 0 : bytes_at(found->second, At::dram);
+}
+
+std::uint64_t MemoryKeeper::read_bytes(int pid) const
+{
+	const auto found = processes_.find(pid);
+	std::uint64_t bytes = 0;
+
+	if (found != processes_.end())
+		for (const auto &piece : found->second.pieces)
+			if (found->second.declaration.ordered || piece.quiet < looks_until_idle)
+				bytes += piece.range.bytes;
+	return bytes;
 }
 
 std::uint64_t MemoryKeeper::bytes_at(const Process &process, At at) const

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace itme {
@@ -21,7 +22,9 @@ struct MemoryDeclaration {
 	int pid = 0;
 	std::vector<MemoryRange> ranges; // in the order in which each pass reads them
 	std::uint64_t dram_bytes = 0;    // of them, at most so many in DRAM
-	bool ordered = true;             // else what is idle leaves DRAM for what is not
+	// An instance whose DRAM budget it shares: dram_bytes is then itmed's to say. "": none.
+	std::string share = {};
+	bool ordered = true; // else what is idle leaves DRAM for what is not
 	// Who has declared its own memory, by libitme; none: root, that of any process. It
 	// has only its own pages moved, and does not change what root has declared.
 	std::optional<std::uint32_t> user = {};
@@ -54,6 +57,13 @@ public:
 	// Moves some pieces; true while there are more. At most some milliseconds' work.
 	bool step();
 
+	// Another share of DRAM for what is declared already.
+	void set_dram(int pid, std::uint64_t bytes);
+	// So much of it is there, as far as was looked.
+	[[nodiscard]] std::uint64_t dram_bytes(int pid) const;
+	// So much of it a pass reads: what is idle is not counted where no order is declared.
+	[[nodiscard]] std::uint64_t read_bytes(int pid) const;
+
 	[[nodiscard]] bool empty() const { return processes_.empty(); }
 	[[nodiscard]] std::vector<const MemoryDeclaration *> declarations() const;
 	// What `itmectl memory` shows.
@@ -80,6 +90,8 @@ private:
 
 	[[nodiscard]] Result<void> may(const MemoryDeclaration &declaration) const;
 	[[nodiscard]] At tier_of(int node) const;
+	void settle_homes(Process &process) const;
+	static void make_idle_leave(Process &process);
 	[[nodiscard]] bool look_at(Process &process);
 	[[nodiscard]] std::uint64_t bytes_at(const Process &process, At at) const;
 	Piece *next(Process &process);
