@@ -20,7 +20,7 @@ namespace {
 struct Options {
 	int pid = 0;
 	std::vector<std::string> ranges;
-	std::string larger, dram;
+	std::string larger, dram, share, order = "declared";
 	bool json = false;
 	std::filesystem::path socket = default_socket;
 };
@@ -81,9 +81,15 @@ Result<MemoryDeclaration> declaration_of(const Options &options, const Env &env)
 	MemoryDeclaration memory{.pid = options.pid, .ranges = {}};
 	const auto dram = parse_size(options.dram);
 
-	if (!dram)
+	if (options.dram.empty() == options.share.empty())
+		return fail("--dram SIZE says how much of it may be in DRAM, or --share INSTANCE "
+			    "whose budget it shares",
+			    Exit::usage);
+	if (!dram && options.share.empty())
 		return fail("--dram: '" + options.dram + "' is no size, such as 8G", Exit::usage);
-	memory.dram_bytes = *dram;
+	memory.dram_bytes = dram.value_or(0);
+	memory.share = options.share;
+	memory.ordered = options.order == "declared";
 	for (const auto &text : options.ranges) {
 		const auto range = parse_range(text);
 		if (!range)
@@ -105,23 +111,29 @@ Result<MemoryDeclaration> declaration_of(const Options &options, const Env &env)
 
 void print_human(std::ostream &out, const Json &answer)
 {
-	Table table{{">PID", ">DECLARED", ">DRAM", ">OF AT MOST", ">CXL", ">MISPLACED", ">TO DRAM",
-		     ">TO CXL", ">FAILED"}};
+	Table table{{">PID", ">DECLARED", ">DRAM", ">OF AT MOST", ">CXL", ">MISPLACED", ">TOUCHED",
+		     ">IDLE", ">TO DRAM", ">TO CXL", ">FAILED"}};
 
 	for (const auto &process : list(answer, "processes")) {
 		const auto size = [&](const char *key) {
 			return format_size(number_of(process, key));
 		};
 
+		const auto seen = [&](const char *key) {
+			return member(process, key).is_null() ? "-" : size(key);
+		};
 		table.add({std::to_string(number_of(process, "pid")), size("bytes"),
 			   size("dram_bytes"), size("dram_budget_bytes"), size("cxl_bytes"),
-			   size("misplaced_bytes"), size("to_dram_bytes"), size("to_cxl_bytes"),
-			   size("failed_bytes")});
+			   size("misplaced_bytes"), seen("touched_bytes"), seen("idle_bytes"),
+			   size("to_dram_bytes"), size("to_cxl_bytes"), size("failed_bytes")});
 	}
 	if (table.empty())
 		out << "No memory is declared.\n";
 	else
 		table.print(out);
+	if (!table.empty() && !text_of(answer, "accesses_missing").empty())
+		out << printable(text_of(answer, "accesses_missing")) << "\n";
+	print_shares(out, answer);
 	for (const auto &process : list(answer, "processes"))
 		for (const auto &node : list(process, "moved_to"))
 			out << "moved by itmed to node " << number_of(node, "node")
@@ -190,11 +202,19 @@ void add_memory(CLI::App &app, Action &action)
 		    "have ranges of a process placed: a share in DRAM, the rest in CXL memory",
 		    declare);
 	place->add_option("PID", options->pid, "the process")->required();
-	place->add_option("--dram", options->dram, "at most so much of them in DRAM, such as 8G")
-		->required();
+	auto *dram = place->add_option("--dram", options->dram,
+				       "at most so much of them in DRAM, such as 8G");
+	place->add_option(
+		     "--share", options->share,
+		     "the instance whose DRAM budget itmed divides between its regions and them")
+		->excludes(dram);
 	auto *ranges = place->add_option(
 		"--range", options->ranges,
 		"ADDRESS+SIZE, in the order in which each pass reads them; may be repeated");
+	place->add_option("--order", options->order,
+			  "declared, or unknown: what is idle leaves DRAM first")
+		->check(CLI::IsMember({"declared", "unknown"}))
+		->capture_default_str();
 	place->add_option("--larger-than", options->larger,
 			  "all anonymous mappings of at least this size")
 		->excludes(ranges);

@@ -20,4 +20,7 @@ void add_attributes(Json &json, const Attributes &attributes);
 // An attribute for people: sizes with a unit.
 [[nodiscard]] std::string attribute_text(const std::string &name, const std::string &value);
 
+// What of the DRAM of instances is shared with declared memory, and why.
+void print_shares(std::ostream &out, const Json &answer);
+
 } // namespace itme

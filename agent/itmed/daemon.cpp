@@ -61,9 +61,11 @@ MemoryNodes memory_nodes()
 {
 	MemoryNodes nodes;
 
-	for (const auto &node : read_nodes("/"))
+	for (const auto &node : read_nodes("/")) {
+		nodes.bytes += node.memory_bytes;
 		if (node.memory_bytes > 0)
 			(node.has_cpus ? nodes.dram : nodes.cxl).push_back(node.id);
+	}
 	return nodes;
 }
 
@@ -104,12 +106,19 @@ Daemon::Daemon(DaemonOptions options, Config config, Loop &loop)
 			      conductor_.carry_out(monotonic_ns());
 		      return done;
 	      }),
+      memory_socket_(loop,
+		     [this](const MemoryDeclaration &said) {
+			     return said.ranges.empty() ? memory_.forget_own(said.pid)
+							: declare_memory(said);
+		     }),
       restorer_(config_.mounts, read_released(released_file(options_.socket))),
       observer_(observer_options(config_, conductor_,
 				 [this](const std::string &region, const Path &store) {
 					 return schedule_of(region, store);
 				 })),
-      history_(history_entries), memory_(pages_, {}), kept_released_(restorer_.released())
+      history_(history_entries), memory_(pages_, {}), accesses_(loop, workers_, memory_),
+      shares_(conductor_, memory_, options_.socket.parent_path() / "shares"),
+      kept_released_(restorer_.released())
 {
 }
 
@@ -125,6 +134,11 @@ Result<void> Daemon::start()
 	// It works without: positions are seen from outside then.
 	if (const auto done = events_.listen(options_.socket.parent_path() / "events.sock"); !done)
 		log(Level::error, done.error().text);
+	if (const auto done = memory_socket_.listen(options_.socket.parent_path() / "memory.sock");
+	    !done)
+		log(Level::error, done.error().text);
+	accesses_.start();
+	shares_.start();
 	if (auto done = watch_mounts(); !done)
 		return done;
 	listen_for_metrics();
@@ -143,11 +157,14 @@ Result<void> Daemon::run()
 
 		service_.beat(now);
 		server_.drop_dawdlers(now);
+		memory_socket_.drop_dawdlers(now);
 		if (now >= restorer_.next_ns())
 			restore(now);
 		if (now >= next_sample_ns_)
 			sample(now);
 		keep_memory(now);
+		accesses_.step(now);
+		shares_.step(now);
 		if (now >= events_again_ns_) {
 			events_again_ns_ = UINT64_MAX;
 			watch_events();
@@ -157,6 +174,8 @@ Result<void> Daemon::run()
 			return done;
 	}
 	service_.stopping();
+	shares_.end();
+	accesses_.end();
 	// A clean end is meant: the next start restores everything.
 	std::error_code ec;
 	std::filesystem::remove(released_file(options_.socket), ec);
@@ -165,7 +184,8 @@ Result<void> Daemon::run()
 
 std::uint64_t Daemon::next_ns() const
 {
-	return std::min({service_.next_ns(), server_.next_ns(), restorer_.next_ns(),
+	return std::min({service_.next_ns(), server_.next_ns(), memory_socket_.next_ns(),
+			 restorer_.next_ns(), accesses_.next_ns(), shares_.next_ns(),
 			 next_sample_ns_, events_again_ns_,
 			 moves_            ? 0
 			 : memory_.empty() ? UINT64_MAX
@@ -533,6 +553,21 @@ void Daemon::keep_memory(std::uint64_t now_ns)
 	moves_ = memory_.step();
 }
 
+Result<void> Daemon::declare_memory(const MemoryDeclaration &declaration)
+{
+	memory_.use(memory_nodes());
+	if (auto good = shares_.check(declaration); !good)
+		return good;
+	if (auto done = memory_.declare(declaration); !done)
+		return done;
+	migrations_.watch();
+	accesses_.changed();
+	shares_.changed();
+	moves_ = true;
+	log(Level::info, "memory of process " + std::to_string(declaration.pid) + " is placed");
+	return {};
+}
+
 // ----------------------------------------------------------------------
 // Answering
 
@@ -610,6 +645,7 @@ std::optional<Result<Json>> Daemon::handle(const Request &request, Server::Ticke
 		const auto last = fresh();
 		auto json = plans_json(conductor_.reports());
 
+		json["shares"] = shares_.to_json();
 		json["missing"] = last->missing;
 		if (!config_.plans)
 			json["missing"].push_back("plans = false in " + options_.config.string() +
@@ -640,19 +676,15 @@ std::optional<Result<Json>> Daemon::handle(const Request &request, Server::Ticke
 	case RequestKind::memory: {
 		auto json = memory_.to_json();
 
+		json["shares"] = shares_.to_json();
+		json["accesses_missing"] = accesses_.missing();
 		json["migrations"] = migrations_.to_json();
 		return json;
 	}
-	case RequestKind::declare: {
-		memory_.use(memory_nodes());
-		if (auto done = memory_.declare(request.memory); !done)
+	case RequestKind::declare:
+		if (auto done = declare_memory(request.memory); !done)
 			return Result<Json>{std::unexpected(done.error())};
-		migrations_.watch();
-		moves_ = true;
-		log(Level::info,
-		    "memory of process " + std::to_string(request.memory.pid) + " is placed");
 		return memory_.to_json();
-	}
 	case RequestKind::forget:
 		if (!memory_.forget(request.memory.pid))
 			return Result<Json>{fail("process " + std::to_string(request.memory.pid) +

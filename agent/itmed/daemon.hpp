@@ -3,11 +3,14 @@
 // answers.
 #pragma once
 
+#include "itmed/access_watcher.hpp"
 #include "itmed/config.hpp"
 #include "itmed/event_socket.hpp"
 #include "itmed/exporter.hpp"
 #include "itmed/history.hpp"
 #include "itmed/loop.hpp"
+#include "itmed/memory_shares.hpp"
+#include "itmed/memory_socket.hpp"
 #include "itmed/restorer.hpp"
 #include "itmed/server.hpp"
 #include "itmed/service.hpp"
@@ -61,6 +64,7 @@ private:
 	void watch_events();
 	void tell_plans();
 	void keep_memory(std::uint64_t now_ns);
+	Result<void> declare_memory(const MemoryDeclaration &declaration);
 	Result<void> hear_guess(const Declaration &said);
 	[[nodiscard]] std::optional<Result<Schedule>> schedule_of(const std::string &region,
 								  const Path &store);
@@ -78,6 +82,7 @@ private:
 	Workers workers_;
 	Server server_;
 	EventSocket events_;
+	MemorySocket memory_socket_;
 	Restorer restorer_;
 	std::optional<Exporter> exporter_;
 	Conductor conductor_; // before the observer, which tells it
@@ -85,6 +90,8 @@ private:
 	History history_;
 	KernelPages pages_;
 	MemoryKeeper memory_;
+	AccessWatcher accesses_;
+	MemoryShares shares_;
 	Migrations migrations_;
 	std::uint64_t next_look_ns_ = 0; // at declared memory
 	bool moves_ = false;             // some of it is to be moved now

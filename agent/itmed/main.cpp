@@ -14,7 +14,7 @@ namespace {
 struct Options {
 	DaemonOptions daemon;
 	bool check = false;
-	std::string job, schedule;
+	std::string job, schedule, damon;
 };
 
 Exit tell(const Error &error)
@@ -63,6 +63,15 @@ Exit run_schedule(const std::string &file)
 
 	std::cout << (schedule ? schedule_text(*schedule) : schedule.error().text);
 	return schedule ? Exit::ok : Exit::failed;
+}
+
+Exit run_damon(const std::string &request)
+{
+	Damon damon;
+	const auto answer = carry_out_damon(request, damon);
+
+	std::cout << (answer ? *answer : answer.error().text);
+	return answer ? Exit::ok : Exit::failed;
 }
 
 Exit run(const Options &options)
@@ -114,6 +123,7 @@ int main(int argc, char **argv)
 		     "look at the configuration and do nothing else; status 1 if it is wrong");
 	app.add_option("--job", options.job)->group("");
 	app.add_option("--schedule", options.schedule)->group("");
+	app.add_option("--damon", options.damon)->group("");
 	try {
 		app.parse(argc, argv);
 	} catch (const CLI::ParseError &e) {
@@ -123,5 +133,7 @@ int main(int argc, char **argv)
 		return static_cast<int>(itme::run_job(options.job));
 	if (!options.schedule.empty())
 		return static_cast<int>(itme::run_schedule(options.schedule));
+	if (!options.damon.empty())
+		return static_cast<int>(itme::run_damon(options.damon));
 	return static_cast<int>(itme::run(options));
 }

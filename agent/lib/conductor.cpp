@@ -338,6 +338,14 @@ void Conductor::sample(std::uint64_t now_ns, const std::vector<Instance> &all, c
 	carry_out(now_ns);
 }
 
+const Joint *Conductor::joint(const std::string &instance) const
+{
+	const auto found = state_->instances.find(instance);
+
+	return found == state_->instances.end() || !found->second.joint ? nullptr
+									: &*found->second.joint;
+}
+
 std::uint64_t Conductor::patience_ns() const
 {
 	std::uint64_t patience = UINT64_MAX;

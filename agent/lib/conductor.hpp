@@ -11,6 +11,7 @@
 #include "lib/error.hpp"
 #include "lib/file.hpp"
 #include "lib/instances.hpp"
+#include "lib/plan.hpp"
 #include "lib/plan_report.hpp"
 #include "lib/position.hpp"
 #include "lib/schedule.hpp"
@@ -32,6 +33,12 @@ struct Conducted {
 	Schedule schedule;
 	std::uint32_t declared = 0; // the region's number in it
 	std::string origin;         // of the schedule: "declared", or "learned (97 % sure, ...)"
+};
+
+// What the plan of an instance was made of: the schedules of all its regions that run, as one.
+struct Joint {
+	Schedule schedule;
+	PlanOptions options;
 };
 
 class Conductor {
@@ -63,6 +70,8 @@ public:
 	// where nothing is streamed.
 	[[nodiscard]] std::uint64_t patience_ns() const;
 	[[nodiscard]] std::vector<PlanReport> reports() const;
+	// Until the next call of another function; nullptr where nothing is planned.
+	[[nodiscard]] const Joint *joint(const std::string &instance) const;
 
 private:
 	struct State;

@@ -38,6 +38,7 @@ Result<Plan> Conductor::State::plan_for(InstanceState &instance, const Regions &
 		options.rates.origin = "measured";
 	}
 	instance.planned_with = options.rates.store;
+	instance.joint = Joint{joint, options};
 	auto plan = make_plan(joint, options);
 	if (!plan)
 		return plan;
@@ -158,6 +159,7 @@ void Conductor::State::plan(const std::string &name, std::uint64_t now_ns)
 	if (instance.room.granule_bytes == 0)
 		return; // not seen yet
 	instance.stale = instance.outdated = false;
+	instance.joint.reset();
 	instance.update_ns = now_ns + instance.pause_ns;
 	for (auto *region : of(name)) {
 		region->active = region->lives(now_ns);

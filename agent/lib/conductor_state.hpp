@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -105,6 +106,7 @@ struct Conductor::State {
 		bool outdated = false;
 		std::uint64_t update_ns = 0, pause_ns = least_pause_ns; // from when on; and then
 		bool window_in_cxl = false;
+		std::optional<Joint> joint;
 		// Longer than a pass of any stream: hints that are so late expire.
 		std::uint64_t longest_ns = second_ns;
 	};

@@ -124,6 +124,17 @@ Check check_btf(const Path &root)
 	return check;
 }
 
+Check check_damon(const Path &root)
+{
+	const bool there = is_there(root / "sys/kernel/mm/damon/admin");
+
+	return {.name = "damon",
+		.good = there,
+		.needed = false,
+		.found = there ? "there" : "accesses to declared memory are not seen",
+		.fix = "a kernel with CONFIG_DAMON_VADDR and CONFIG_DAMON_SYSFS, as Debian's are"};
+}
+
 Check check_huge_pages(const Path &root)
 {
 	const auto mode = text_of(root / "sys/kernel/mm/transparent_hugepage/enabled");
@@ -258,7 +269,7 @@ std::vector<Check> check_host(const Path &root, const CxlDevices &devices)
 		check_kernel(release), check_headers(root, release),
 		check_signing(root),   check_module(root, release),
 		check_btf(root),       check_huge_pages(root),
-		check_dram(nodes),
+		check_damon(root),     check_dram(nodes),
 	};
 	const auto cxl = check_cxl_memory(
 		devices, nodes, text_of(root / "sys/devices/system/memory/auto_online_blocks"));

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t pieces_a_step = 4;
 constexpr std::size_t looks_a_piece = 4; // pages: one of them elsewhere, and all are moved
+constexpr std::uint32_t looks_until_idle = 3;
 constexpr std::uint64_t most_bytes = 1ULL << 47;
 
 std::vector<std::uint64_t> pages_of(const MemoryRange &piece, std::size_t count)
@@ -55,25 +56,17 @@ Result<void> MemoryKeeper::declare(const MemoryDeclaration &declaration)
 {
 	if (auto good = check(declaration); !good)
 		return good;
+	if (auto allowed = may(declaration); !allowed)
+		return allowed;
 	if (nodes_.dram.empty() || nodes_.cxl.empty())
 		return fail("there is no CXL memory: no NUMA node without CPUs has any; itmectl "
 			    "doctor tells more",
 			    Exit::unsupported);
 
-	const auto pieces = cut(declaration.ranges);
-	const auto homes = memory_homes(pieces, declaration.dram_bytes);
-
 	Process process{.declaration = declaration};
-	std::size_t in_cxl = 0, in_dram = 0;
-	for (std::size_t i = 0; i < pieces.size(); i++) {
-		const bool dram = homes[i] == Home::dram;
-		const auto &nodes = dram ? nodes_.dram : nodes_.cxl;
-		auto &turn = dram ? in_dram : in_cxl;
-
-		process.pieces.push_back({.range = pieces[i],
-					  .home = dram ? Home::dram : Home::cxl,
-					  .node = nodes[turn++ % nodes.size()]});
-	}
+	for (const auto &piece : cut(declaration.ranges))
+		process.pieces.push_back({.range = piece});
+	settle_homes(process);
 	if (!look_at(process))
 		return fail("no process " + std::to_string(declaration.pid) +
 			    ", or it may not be looked at");
@@ -84,6 +77,43 @@ Result<void> MemoryKeeper::declare(const MemoryDeclaration &declaration)
 bool MemoryKeeper::forget(int pid)
 {
 	return processes_.erase(pid) > 0;
+}
+
+Result<void> MemoryKeeper::forget_own(int pid)
+{
+	const auto found = processes_.find(pid);
+
+	if (found == processes_.end())
+		return {};
+	if (!found->second.declaration.user)
+		return fail("root has declared the memory of its process");
+	processes_.erase(found);
+	return {};
+}
+
+// What is kept of each piece is itmed's memory, and looking at it its time: nobody has more
+// pieces kept than there can be.
+Result<void> MemoryKeeper::may(const MemoryDeclaration &declaration) const
+{
+	std::uint64_t left = nodes_.bytes;
+
+	if (!declaration.user)
+		return {};
+	for (const auto &[pid, process] : processes_) {
+		if (pid == declaration.pid) {
+			if (!process.declaration.user)
+				return fail("root has declared the memory of its process");
+		} else if (process.declaration.user == declaration.user) {
+			for (const auto &range : process.declaration.ranges)
+				left -= std::min(left, range.bytes);
+		}
+	}
+	for (const auto &range : declaration.ranges) {
+		if (range.bytes > left)
+			return fail("its user would have declared more than the machine's memory");
+		left -= range.bytes;
+	}
+	return {};
 }
 
 MemoryKeeper::At MemoryKeeper::tier_of(int node) const
@@ -127,6 +157,109 @@ void MemoryKeeper::look()
 		entry = look_at(entry->second) ? std::next(entry) : processes_.erase(entry);
 }
 
+std::vector<const MemoryDeclaration *> MemoryKeeper::declarations() const
+{
+	std::vector<const MemoryDeclaration *> all;
+
+	for (const auto &[pid, process] : processes_)
+		all.push_back(&process.declaration);
+	return all;
+}
+
+void MemoryKeeper::hear(int pid, std::span<const Accessed> seen)
+{
+	const auto found = processes_.find(pid);
+	std::vector<MemoryRange> accessed;
+
+	if (found == processes_.end() || seen.empty())
+		return;
+	for (const auto &region : seen)
+		if (region.accesses > 0)
+			accessed.push_back({region.address, region.bytes});
+	std::ranges::sort(accessed, {}, &MemoryRange::address);
+	auto &process = found->second;
+	process.watched = true;
+	for (auto &piece : process.pieces) {
+		const auto &range = piece.range;
+		// The last that begins before the piece's end: they do not overlap.
+		const auto next = std::ranges::lower_bound(accessed, range.address + range.bytes,
+							   {}, &MemoryRange::address);
+		const bool touched =
+			next != accessed.begin() &&
+			std::prev(next)->address + std::prev(next)->bytes > range.address;
+
+		piece.quiet = touched ? 0 : std::min(piece.quiet + 1, looks_until_idle);
+	}
+	if (!process.declaration.ordered)
+		make_idle_leave(process);
+}
+
+void MemoryKeeper::make_idle_leave(Process &process)
+{
+	std::vector<Home> homes;
+	std::vector<bool> idle;
+
+	for (const auto &piece : process.pieces) {
+		homes.push_back(piece.home);
+		idle.push_back(piece.quiet == looks_until_idle);
+	}
+	for (const auto &[leaves, comes] : swaps(homes, idle)) {
+		std::swap(process.pieces[leaves].home, process.pieces[comes].home);
+		std::swap(process.pieces[leaves].node, process.pieces[comes].node);
+	}
+}
+
+void MemoryKeeper::settle_homes(Process &process) const
+{
+	std::vector<MemoryRange> ranges;
+	std::size_t in_cxl = 0, in_dram = 0;
+
+	for (const auto &piece : process.pieces)
+		ranges.push_back(piece.range);
+	const auto homes = memory_homes(ranges, process.declaration.dram_bytes);
+	for (std::size_t i = 0; i < homes.size(); i++) {
+		const bool dram = homes[i] == Home::dram;
+		const auto &nodes = dram ? nodes_.dram : nodes_.cxl;
+		auto &turn = dram ? in_dram : in_cxl;
+
+		process.pieces[i].home = dram ? Home::dram : Home::cxl;
+		process.pieces[i].node = nodes[turn++ % nodes.size()];
+	}
+}
+
+void MemoryKeeper::set_dram(int pid, std::uint64_t bytes)
+{
+	const auto found = processes_.find(pid);
+
+	if (found == processes_.end() || found->second.declaration.dram_bytes == bytes ||
+	    nodes_.dram.empty() || nodes_.cxl.empty())
+		return;
+	auto &process = found->second;
+	process.declaration.dram_bytes = bytes;
+	settle_homes(process);
+	if (!process.declaration.ordered)
+		make_idle_leave(process);
+}
+
+std::uint64_t MemoryKeeper::dram_bytes(int pid) const
+{
+	const auto found = processes_.find(pid);
+
+	return found == processes_.end() ? 0 : bytes_at(found->second, At::dram);
+}
+
+std::uint64_t MemoryKeeper::read_bytes(int pid) const
+{
+	const auto found = processes_.find(pid);
+	std::uint64_t bytes = 0;
+
+	if (found != processes_.end())
+		for (const auto &piece : found->second.pieces)
+			if (found->second.declaration.ordered || piece.quiet < looks_until_idle)
+				bytes += piece.range.bytes;
+	return bytes;
+}
+
 std::uint64_t MemoryKeeper::bytes_at(const Process &process, At at) const
 {
 	std::uint64_t bytes = 0;
@@ -158,7 +291,8 @@ bool MemoryKeeper::move(Process &process, Piece &piece)
 	if (wanted == At::dram &&
 	    bytes_at(process, At::dram) + piece.range.bytes > process.declaration.dram_bytes)
 		return true; // what was to leave is held
-	const auto nodes = pages_.move(process.declaration.pid, pages, piece.node);
+	const auto nodes = pages_.move(process.declaration.pid, pages, piece.node,
+				       process.declaration.user ? Whose::own : Whose::all);
 	if (!nodes)
 		return nodes.error() != ESRCH;
 
@@ -198,11 +332,12 @@ Json MemoryKeeper::to_json() const
 	Json json{{"processes", Json::array()}};
 
 	for (const auto &[pid, process] : processes_) {
-		std::uint64_t bytes = 0, misplaced = 0;
+		std::uint64_t bytes = 0, misplaced = 0, idle = 0;
 		auto moved_to = Json::array();
 
 		for (const auto &piece : process.pieces) {
 			bytes += piece.range.bytes;
+			idle += piece.quiet == looks_until_idle ? piece.range.bytes : 0;
 			if (piece.at != At::nowhere &&
 			    (piece.at == At::dram) != (piece.home == Home::dram))
 				misplaced += piece.range.bytes;
@@ -221,6 +356,9 @@ Json MemoryKeeper::to_json() const
 			{"to_cxl_bytes", process.to_cxl_bytes},
 			{"failed_bytes", process.failed_bytes},
 			{"moved_to", moved_to},
+			{"order", process.declaration.ordered ? "declared" : "unknown"},
+			{"touched_bytes", process.watched ? Json(bytes - idle) : Json()},
+			{"idle_bytes", process.watched ? Json(idle) : Json()},
 		});
 	}
 	return json;

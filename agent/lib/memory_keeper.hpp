@@ -3,6 +3,7 @@
 // bytes of each pass in DRAM would be as bad as any other; they are spread evenly, and stay.
 #pragma once
 
+#include "lib/damon.hpp"
 #include "lib/error.hpp"
 #include "lib/json.hpp"
 #include "lib/memory_plan.hpp"
@@ -11,6 +12,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace itme {
@@ -19,10 +22,17 @@ struct MemoryDeclaration {
 	int pid = 0;
 	std::vector<MemoryRange> ranges; // in the order in which each pass reads them
 	std::uint64_t dram_bytes = 0;    // of them, at most so many in DRAM
+	// An instance whose DRAM budget it shares: dram_bytes is then itmed's to say. "": none.
+	std::string share = {};
+	bool ordered = true; // else what is idle leaves DRAM for what is not
+	// Who has declared its own memory, by libitme; none: root, that of any process. It
+	// has only its own pages moved, and does not change what root has declared.
+	std::optional<std::uint32_t> user = {};
 };
 
 struct MemoryNodes {
 	std::vector<int> dram, cxl; // frames of the second interleave
+	std::uint64_t bytes = 0;    // of all: no user declares more
 };
 
 class MemoryKeeper {
@@ -36,14 +46,26 @@ public:
 	Result<void> declare(const MemoryDeclaration &declaration);
 	// Leaves its pages where they are, to the kernel. False where it had declared nothing.
 	bool forget(int pid);
+	// The same for who declares his own memory.
+	Result<void> forget_own(int pid);
 
 	// What is where? To be asked about once a second: pages come with their first touch, and
 	// the kernel moves them too. Forgets processes that have ended.
 	void look();
+	// What was accessed of a process in the last seconds, all of it that was looked at.
+	void hear(int pid, std::span<const Accessed> seen);
 	// Moves some pieces; true while there are more. At most some milliseconds' work.
 	bool step();
 
+	// Another share of DRAM for what is declared already.
+	void set_dram(int pid, std::uint64_t bytes);
+	// So much of it is there, as far as was looked.
+	[[nodiscard]] std::uint64_t dram_bytes(int pid) const;
+	// So much of it a pass reads: what is idle is not counted where no order is declared.
+	[[nodiscard]] std::uint64_t read_bytes(int pid) const;
+
 	[[nodiscard]] bool empty() const { return processes_.empty(); }
+	[[nodiscard]] std::vector<const MemoryDeclaration *> declarations() const;
 	// What `itmectl memory` shows.
 	[[nodiscard]] Json to_json() const;
 
@@ -56,15 +78,20 @@ private:
 		At at = At::nowhere;
 		bool tried =
 			false; // since the last look: what is held is not tried again and again
+		std::uint32_t quiet = 0; // looks without an access, one after the other
 	};
 	struct Process {
 		MemoryDeclaration declaration;
 		std::vector<Piece> pieces = {};
 		std::uint64_t to_dram_bytes = 0, to_cxl_bytes = 0, failed_bytes = 0;
 		std::map<int, std::uint64_t> moved_to = {}; // node -> bytes
+		bool watched = false;                       // something was heard of it
 	};
 
+	[[nodiscard]] Result<void> may(const MemoryDeclaration &declaration) const;
 	[[nodiscard]] At tier_of(int node) const;
+	void settle_homes(Process &process) const;
+	static void make_idle_leave(Process &process);
 	[[nodiscard]] bool look_at(Process &process);
 	[[nodiscard]] std::uint64_t bytes_at(const Process &process, At at) const;
 	Piece *next(Process &process);

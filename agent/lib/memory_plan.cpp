@@ -42,4 +42,23 @@ std::vector<Home> memory_homes(std::span<const MemoryRange> pieces, std::uint64_
 	return homes;
 }
 
+std::vector<std::pair<std::size_t, std::size_t>> swaps(std::span<const Home> homes,
+						       const std::vector<bool> &idle)
+{
+	std::vector<std::size_t> leaving, coming;
+	std::vector<std::pair<std::size_t, std::size_t>> pairs;
+
+	for (std::size_t i = 0; i < homes.size(); i++) {
+		if (idle[i] && homes[i] == Home::dram)
+			leaving.push_back(i);
+		else if (!idle[i] && homes[i] == Home::cxl)
+			coming.push_back(i);
+	}
+	const auto count = std::min(leaving.size(), coming.size());
+	for (std::size_t i = 0; i < count; i++)
+		pairs.emplace_back(leaving[i * leaving.size() / count],
+				   coming[i * coming.size() / count]);
+	return pairs;
+}
+
 } // namespace itme

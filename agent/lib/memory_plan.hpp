@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace itme {
@@ -27,5 +28,11 @@ inline constexpr std::uint64_t memory_piece_bytes = 2ULL << 20; // a huge page
 // evenly over the pass, as those of a region are.
 [[nodiscard]] std::vector<Home> memory_homes(std::span<const MemoryRange> pieces,
 					     std::uint64_t dram_bytes);
+
+// Of pieces that are where `homes` says: which are to change places, so that those in DRAM are not
+// the idle ones. Pairs of one that leaves DRAM and one that comes, spread evenly over those
+// that could; as few as there need be.
+[[nodiscard]] std::vector<std::pair<std::size_t, std::size_t>> swaps(std::span<const Home> homes,
+								     const std::vector<bool> &idle);
 
 } // namespace itme

@@ -9,7 +9,8 @@ namespace itme {
 
 namespace {
 
-Sys<std::vector<int>> ask(int pid, std::span<const std::uint64_t> addresses, const int *nodes)
+Sys<std::vector<int>> ask(int pid, std::span<const std::uint64_t> addresses, const int *nodes,
+			  int flags)
 {
 	std::vector<void *> pages;
 	std::vector<int> status(addresses.size(), -ENOENT);
@@ -18,8 +19,7 @@ Sys<std::vector<int>> ask(int pid, std::span<const std::uint64_t> addresses, con
 	for (const auto address : addresses)
 		pages.push_back(reinterpret_cast<void *>(address)); // of another process
 	// More than 0: so many were not moved; their status says why.
-	if (numa_move_pages(pid, pages.size(), pages.data(), nodes, status.data(),
-			    nodes ? MPOL_MF_MOVE_ALL : 0) < 0)
+	if (numa_move_pages(pid, pages.size(), pages.data(), nodes, status.data(), flags) < 0)
 		return std::unexpected(errno);
 	return status;
 }
@@ -28,14 +28,16 @@ Sys<std::vector<int>> ask(int pid, std::span<const std::uint64_t> addresses, con
 
 Sys<std::vector<int>> KernelPages::look(int pid, std::span<const std::uint64_t> addresses)
 {
-	return ask(pid, addresses, nullptr);
+	return ask(pid, addresses, nullptr, 0);
 }
 
-Sys<std::vector<int>> KernelPages::move(int pid, std::span<const std::uint64_t> addresses, int node)
+Sys<std::vector<int>> KernelPages::move(int pid, std::span<const std::uint64_t> addresses, int node,
+					Whose whose)
 {
 	const std::vector<int> nodes(addresses.size(), node);
 
-	return ask(pid, addresses, nodes.data());
+	return ask(pid, addresses, nodes.data(),
+		   whose == Whose::own ? MPOL_MF_MOVE : MPOL_MF_MOVE_ALL);
 }
 
 } // namespace itme

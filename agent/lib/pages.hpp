@@ -10,6 +10,9 @@
 
 namespace itme {
 
+// Which pages may be moved: those that no other process maps, or all.
+enum class Whose : std::uint8_t { own, all };
+
 // An interface, so that tests can stand in for the kernel.
 class Pages {
 public:
@@ -18,9 +21,10 @@ public:
 	// The node of each page, or a negative errno: -ENOENT where none is there yet.
 	[[nodiscard]] virtual Sys<std::vector<int>>
 	look(int pid, std::span<const std::uint64_t> addresses) = 0;
-	// Moves the pages to the node: likewise, where they are then. -EBUSY: held.
+	// Moves the pages to the node: likewise, where they are then. -EBUSY: held; -EACCES:
+	// another process maps it, too.
 	[[nodiscard]] virtual Sys<std::vector<int>>
-	move(int pid, std::span<const std::uint64_t> addresses, int node) = 0;
+	move(int pid, std::span<const std::uint64_t> addresses, int node, Whose whose) = 0;
 };
 
 // Needs CAP_SYS_NICE and, for processes of others, CAP_SYS_PTRACE. ESRCH: no such process.
@@ -29,7 +33,7 @@ public:
 	[[nodiscard]] Sys<std::vector<int>> look(int pid,
 						 std::span<const std::uint64_t> addresses) override;
 	[[nodiscard]] Sys<std::vector<int>> move(int pid, std::span<const std::uint64_t> addresses,
-						 int node) override;
+						 int node, Whose whose) override;
 };
 
 } // namespace itme

@@ -67,9 +67,18 @@ Result<MemoryDeclaration> memory_member(const Json &json, bool with_ranges)
 	if (!with_ranges)
 		return memory;
 	const auto &dram = member(json, "dram_bytes");
-	if (!dram.is_number_unsigned())
-		return wrong("\"dram_bytes\" must be a number");
-	memory.dram_bytes = dram.get<std::uint64_t>();
+	auto share = text_member(json, "share");
+	if (!share)
+		return std::unexpected(share.error());
+	memory.share = std::move(*share);
+	if (memory.share.empty() ? !dram.is_number_unsigned() : !dram.is_null())
+		return wrong("\"dram_bytes\" must be a number, or \"share\" an instance");
+	if (memory.share.empty())
+		memory.dram_bytes = dram.get<std::uint64_t>();
+	const auto order = text_member(json, "order");
+	if (!order || (!order->empty() && *order != "declared" && *order != "unknown"))
+		return wrong("\"order\" must be declared or unknown");
+	memory.ordered = *order != "unknown";
 	for (const auto &range : list(json, "ranges")) {
 		if (!range.is_array() || range.size() != 2 || !range[0].is_number_unsigned() ||
 		    !range[1].is_number_unsigned())
@@ -160,7 +169,12 @@ std::string request_line(const Request &request)
 	if (request.memory.pid != 0)
 		json["pid"] = request.memory.pid;
 	if (!request.memory.ranges.empty()) {
-		json["dram_bytes"] = request.memory.dram_bytes;
+		if (request.memory.share.empty())
+			json["dram_bytes"] = request.memory.dram_bytes;
+		else
+			json["share"] = request.memory.share;
+		if (!request.memory.ordered)
+			json["order"] = "unknown";
 		for (const auto &range : request.memory.ranges)
 			json["ranges"].push_back(Json::array({range.address, range.bytes}));
 	}

@@ -18,18 +18,24 @@
 static_assert(ITME_STREAM_MAX + 1 == sizeof(((struct itme_event *)0)->stream),
 	      "a name has its NUL");
 
+bool itme_socket_of(const char *variable, const char *usual, struct sockaddr_un *address)
+{
+	const char *path = secure_getenv(variable);
+
+	if (!path)
+		path = usual;
+	if (!*path || strlen(path) >= sizeof(address->sun_path))
+		return false;
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	strcpy(address->sun_path, path);
+	return true;
+}
+
 /* Where it cannot be opened all events are lost, and counted. */
 void itme_events_open(struct itme_region *region)
 {
-	const char *path = secure_getenv("ITME_EVENTS");
-
-	if (!path)
-		path = ITME_EVENT_SOCKET;
-	if (!*path || strlen(path) >= sizeof(region->itmed.sun_path))
-		return;
-	region->itmed.sun_family = AF_UNIX;
-	strcpy(region->itmed.sun_path, path);
-	region->events = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (itme_socket_of("ITME_EVENTS", ITME_EVENT_SOCKET, &region->itmed))
+		region->events = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
 
 /* The event has @more bytes behind it. */

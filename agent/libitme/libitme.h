@@ -35,6 +35,8 @@ extern "C" {
  * and forgotten, never waited with, and lost where itmed does not run or does not
  * keep up (itme_region_lost_events()).
  *
+ * itme_memory_declare() is about memory that is in no region, and asks itmed.
+ *
  * On a file that is no region of ITME hints become posix_fadvise(2), events
  * nothing, and what that cannot do is -EOPNOTSUPP. So a runtime need not know
  * where its file lies.
@@ -320,6 +322,55 @@ int itme_region_guess(struct itme_region *region, const char *stream,
  * Return: events since the handle was opened.
  */
 uint64_t itme_region_lost_events(const struct itme_region *region);
+
+/**
+ * struct itme_memory - bytes of the caller's own memory
+ * @address: the first one, at a page's begin
+ * @bytes: of whole pages of 4096, at least one
+ */
+struct itme_memory {
+	const void *address;
+	uint64_t bytes;
+};
+
+/** define ITME_MEMORY_UNORDERED - the order of reading is not known: what is idle leaves DRAM first */
+#define ITME_MEMORY_UNORDERED 1U
+
+/** define ITME_MEMORY_RANGES_MAX - most ranges of a declaration */
+#define ITME_MEMORY_RANGES_MAX 1024
+
+/**
+ * itme_memory_declare - have itmed keep own memory in DRAM and CXL memory
+ * @ranges: @count of them, in the order in which each pass reads them; they do not overlap
+ * @count: 1 to ITME_MEMORY_RANGES_MAX
+ * @dram_bytes: at most so much of them in DRAM; the rest is moved to CXL memory
+ * @flags: 0, or ITME_MEMORY_UNORDERED, if the order of the ranges means nothing
+ *
+ * For weights and caches in malloc or anonymous maps, which are in no region. Takes the
+ * place of what the process has declared before. It lasts until itme_memory_forget(), or
+ * the end of the process or of itmed; not over execve(2), nor for a child, and ranges that
+ * are unmapped or moved are to be declared anew. Pages are moved later, in the background,
+ * and only those that no other process maps, too.
+ *
+ * Asks itmed by a socket of its own, which the environment's ITME_MEMORY names, else it is
+ * /run/itme/memory.sock. Waits for the answer, 10 s at most, so it is for whoever has set
+ * up its memory, not for each pass.
+ *
+ * Return: 0; -ENOENT, -ECONNREFUSED: itmed does not run; -EOPNOTSUPP: there is no CXL
+ * memory; -EINVAL: a count, a flag or a range is not as above; -EPERM: root has declared
+ * the memory of this process, or what the caller's user has declared would be more than
+ * the machine's memory; -ETIMEDOUT, -EINTR: no answer, it may count all the same;
+ * -ECONNRESET: itmed has ended, or is of another version; -ENOMEM; what socket(2) says.
+ */
+int itme_memory_declare(const struct itme_memory *ranges, uint32_t count, uint64_t dram_bytes,
+			uint32_t flags);
+
+/**
+ * itme_memory_forget - leave all that was declared to the kernel again, where it is
+ *
+ * Return: 0, also where nothing was declared; else as itme_memory_declare().
+ */
+int itme_memory_forget(void);
 
 #ifdef __cplusplus
 }

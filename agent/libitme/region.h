@@ -22,6 +22,9 @@ struct itme_region {
 /* 0 or a negative errno: is this a range, and one that posix_fadvise(2) can be told? */
 int itme_range_check(uint64_t offset, uint64_t length);
 
+/* The path that the environment names, or the usual one. False: empty, or too long. */
+bool itme_socket_of(const char *variable, const char *usual, struct sockaddr_un *address);
+
 /* Sends nothing where it is no region. */
 void itme_events_open(struct itme_region *region);
 

@@ -31,6 +31,7 @@ void good_host(Tree &tree)
 	tree.folder("sys/fs/itme");
 	tree.file("sys/kernel/btf/vmlinux", "");
 	tree.file("sys/kernel/btf/itme", "");
+	tree.folder("sys/kernel/mm/damon/admin");
 	tree.file("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
 	tree.file("sys/devices/system/node/node0/meminfo", "Node 0 MemTotal:  2097152 kB\n");
 	tree.file("sys/devices/system/node/node0/cpulist", "0-1\n");
@@ -102,7 +103,7 @@ TEST(Host, AnEmptyHostFailsEveryCheckButThoseAboutWhatIsNotThere)
 {
 	const Tree tree;
 
-	EXPECT_EQ(bad_checks(tree), "kernel! headers module! btf huge pages dram! cxl ");
+	EXPECT_EQ(bad_checks(tree), "kernel! headers module! btf huge pages damon dram! cxl ");
 }
 
 TEST(Host, EachFaultIsFound)

@@ -15,6 +15,7 @@ public:
 	std::map<std::uint64_t, int> nodes;
 	std::set<std::uint64_t> held;
 	bool alive = true;
+	itme::Whose asked = itme::Whose::all; // when pages were moved last
 	std::uint64_t least_dram = UINT64_MAX, most_dram = 0;
 
 	explicit FakePages(std::uint64_t bytes)
@@ -32,10 +33,12 @@ public:
 			found.push_back(nodes.contains(address) ? nodes[address] : -ENOENT);
 		return found;
 	}
-	itme::Sys<std::vector<int>> move(int, std::span<const std::uint64_t> addresses,
-					 int node) override
+	itme::Sys<std::vector<int>> move(int, std::span<const std::uint64_t> addresses, int node,
+					 itme::Whose whose) override
 	{
 		std::vector<int> found;
+
+		asked = whose;
 
 		if (!alive)
 			return std::unexpected(ESRCH);
@@ -182,4 +185,78 @@ TEST(MemoryKeeper, BadDeclarationsAreRefused)
 	EXPECT_FALSE(keeper.declare({.pid = 0, .ranges = {{start, mib}}, .dram_bytes = 0}));
 	EXPECT_TRUE(keeper.empty());
 	EXPECT_EQ(without.declare(declare(mib, 0)).error().code, itme::Exit::unsupported);
+}
+
+// Who declares its own memory has its own pages moved, within bounds, and leaves root's alone.
+TEST(MemoryKeeper, OwnMemory)
+{
+	FakePages pages{64 * mib};
+	itme::MemoryKeeper keeper{pages, {.dram = {0}, .cxl = {1}, .bytes = 64 * mib}};
+	const auto own = [](int pid, std::uint64_t bytes, std::uint32_t user) {
+		auto said = declare(bytes, 0);
+
+		said.pid = pid;
+		said.user = user;
+		return said;
+	};
+
+	ASSERT_TRUE(keeper.declare(own(7, 40 * mib, 1000)));
+	settle(keeper);
+	EXPECT_EQ(pages.on(1), 40 * mib);
+	EXPECT_EQ(pages.asked, itme::Whose::own);
+	EXPECT_TRUE(keeper.declare(own(7, 64 * mib, 1000))); // in place of the first
+	EXPECT_FALSE(keeper.declare(own(8, 2 * mib, 1000)));
+	EXPECT_TRUE(keeper.declare(own(8, 64 * mib, 1001)));
+	EXPECT_FALSE(keeper.declare(own(9, 66 * mib, 1002)));
+	EXPECT_TRUE(keeper.forget_own(7));
+	EXPECT_TRUE(keeper.forget_own(7));
+	EXPECT_TRUE(keeper.declare(declare(128 * mib, 0))); // root's
+	EXPECT_FALSE(keeper.declare(own(7, 2 * mib, 1000)));
+	EXPECT_FALSE(keeper.forget_own(7));
+	EXPECT_TRUE(keeper.forget(7));
+}
+
+// A half that is never accessed gives way, after some looks, to the half that is.
+TEST(MemoryKeeper, IdleMemoryLeavesDram)
+{
+	FakePages pages{32 * mib};
+	itme::MemoryKeeper keeper{pages, one_each};
+	const std::vector<itme::Accessed> seen{{start, 16 * mib, 0},
+					       {start + 16 * mib, 16 * mib, 5}};
+	auto said = declare(32 * mib, 16 * mib);
+	const auto front_in_dram = [&] {
+		std::uint64_t bytes = 0;
+
+		for (std::uint64_t at = 0; at < 16 * mib; at += itme::page_bytes)
+			bytes += pages.nodes[start + at] == 0 ? itme::page_bytes : 0;
+		return bytes;
+	};
+
+	for (const bool ordered : {true, false}) {
+		said.ordered = ordered;
+		ASSERT_TRUE(keeper.declare(said));
+		settle(keeper);
+		EXPECT_EQ(front_in_dram(), 8 * mib);
+		EXPECT_TRUE(keeper.to_json()["processes"][0]["idle_bytes"].is_null());
+		for (int look = 0; look < 2; look++)
+			keeper.hear(7, seen);
+		settle(keeper);
+		EXPECT_EQ(front_in_dram(), 8 * mib);
+		pages.most_dram = 0;
+		keeper.hear(7, seen);
+		settle(keeper);
+		EXPECT_EQ(front_in_dram(), ordered ? 8 * mib : 0);
+		EXPECT_EQ(pages.on(0), 16 * mib);
+		EXPECT_LE(pages.most_dram, 16 * mib);
+		const auto json = keeper.to_json()["processes"][0];
+		EXPECT_EQ(json["idle_bytes"], 16 * mib);
+		EXPECT_EQ(json["touched_bytes"], 16 * mib);
+		EXPECT_EQ(json["misplaced_bytes"], 0);
+	}
+	// One access, and it is idle no longer; nothing that is touched leaves for it.
+	keeper.hear(7, std::vector<itme::Accessed>{{start, 32 * mib, 1}});
+	EXPECT_EQ(keeper.to_json()["processes"][0]["idle_bytes"], 0);
+	settle(keeper);
+	EXPECT_EQ(front_in_dram(), 0);
+	keeper.hear(8, seen);
 }

@@ -54,3 +54,18 @@ TEST(MemoryPlan, ShareOfDramIsSpreadEvenly)
 		}
 	}
 }
+
+// As few change places as there need be: none between those that are alike.
+TEST(MemoryPlan, IdlePiecesLeaveDram)
+{
+	using Pairs = std::vector<std::pair<std::size_t, std::size_t>>;
+	const std::vector<Home> homes{Home::dram, Home::cxl, Home::dram, Home::cxl,
+				      Home::dram, Home::cxl, Home::dram, Home::cxl};
+
+	EXPECT_EQ(itme::swaps(homes, std::vector<bool>(8, false)), Pairs{});
+	EXPECT_EQ(itme::swaps(homes, std::vector<bool>(8, true)), Pairs{});
+	EXPECT_EQ(itme::swaps(homes, {1, 1, 1, 1, 0, 0, 0, 0}), (Pairs{{0, 5}, {2, 7}}));
+	EXPECT_EQ(itme::swaps(homes, {1, 0, 0, 0, 0, 0, 0, 0}), (Pairs{{0, 1}}));
+	EXPECT_EQ(itme::swaps(homes, {1, 1, 1, 1, 1, 1, 1, 0}), (Pairs{{0, 7}}));
+	EXPECT_EQ(itme::swaps({}, {}), Pairs{});
+}

@@ -95,13 +95,17 @@ TEST(MemoryRequests, SurviveTheWire)
 {
 	Request request{.kind = RequestKind::declare, .mount = {}, .region = {}};
 
-	request.memory = {.pid = 12, .ranges = {{4096, 8192}, {1 << 20, 4096}}, .dram_bytes = 4096};
+	request.memory = {.pid = 12,
+			  .ranges = {{4096, 8192}, {1 << 20, 4096}},
+			  .dram_bytes = 4096,
+			  .ordered = false};
 	auto line = request_line(request);
 	line.pop_back();
 	const auto read = parse_request(line);
 	ASSERT_TRUE(read) << read.error().text;
 	EXPECT_EQ(read->memory.pid, 12);
 	EXPECT_EQ(read->memory.dram_bytes, 4096);
+	EXPECT_FALSE(read->memory.ordered);
 	EXPECT_EQ(read->memory.ranges, request.memory.ranges);
 	EXPECT_TRUE(changes(RequestKind::declare) && changes(RequestKind::forget) &&
 		    !changes(RequestKind::memory));
@@ -112,6 +116,7 @@ TEST(MemoryRequests, BadOnesAreRefused)
 	for (const auto *members :
 	     {"", R"(, "pid": -1)", R"(, "pid": "1", "dram_bytes": 1)", R"(, "pid": 1)",
 	      R"(, "pid": 99999999, "dram_bytes": 1)", R"(, "pid": 1, "dram_bytes": -1)",
+	      R"(, "pid": 1, "dram_bytes": 1, "order": "odd")",
 	      R"(, "pid": 1, "dram_bytes": 1, "ranges": [1])",
 	      R"(, "pid": 1, "dram_bytes": 1, "ranges": [[1]])",
 	      R"(, "pid": 1, "dram_bytes": 1, "ranges": [[-1, 4096]])"})
