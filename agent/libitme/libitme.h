@@ -333,7 +333,7 @@ struct itme_memory {
 	uint64_t bytes;
 };
 
-/** define ITME_MEMORY_UNORDERED - the order of reading is not known: what is idle leaves DRAM first */
+/** define ITME_MEMORY_UNORDERED - no order of reading is known: what is idle leaves DRAM first */
 #define ITME_MEMORY_UNORDERED 1U
 
 /** define ITME_MEMORY_RANGES_MAX - most ranges of a declaration */
