@@ -17,10 +17,7 @@ const Path sysfs = "/sys/fs/itme";
 
 std::string seconds(double s)
 {
-	char text[32];
-
-	std::snprintf(text, sizeof(text), "%.4g s", s);
-	return text;
+	return figure("%.4g s", s);
 }
 
 } // namespace
