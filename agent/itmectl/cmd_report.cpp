@@ -66,9 +66,10 @@ Result<void> run(const Options &options, Env &env)
 		print_stalls(env.out, *report);
 	else if (options.kind == RequestKind::prefetch)
 		print_prefetch(env.out, *report);
-	else if (options.kind == RequestKind::plan)
-		print_plans(env.out, *report), print_shares(env.out, *report);
-	else
+	else if (options.kind == RequestKind::plan) {
+		print_plans(env.out, *report);
+		print_shares(env.out, *report);
+	} else
 		print_heat(env.out, *report, columns);
 	return options.png.empty() ? Result<void>{} : draw(options, *report);
 }

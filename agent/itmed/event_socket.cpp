@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "itmed/event_socket.hpp"
 
+#include "itmed/public_socket.hpp"
 #include "itmed/service.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 namespace itme {
@@ -40,26 +37,14 @@ EventSocket::~EventSocket()
 
 Result<void> EventSocket::listen(const Path &path)
 {
-	const int on = 1;
-	sockaddr_un address{};
-	const auto *name = reinterpret_cast<const sockaddr *>(&address);
-
-	if (path.native().size() >= sizeof(address.sun_path))
-		return fail(path.string() + ": too long for a socket's path", Exit::usage);
-	address.sun_family = AF_UNIX;
-	path.native().copy(address.sun_path, sizeof(address.sun_path) - 1);
-	Fd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-	pause_ = Fd{timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
-	if (!socket || !pause_)
-		return fail(path.string() + ": " + errno_text(errno));
-	if (connect(socket.get(), name, sizeof(address)) == 0)
-		return fail(path.string() + " is another itmed's: give --socket in another folder");
-	unlink(path.c_str());
-	if (bind(socket.get(), name, sizeof(address)) < 0 || chmod(path.c_str(), 0666) < 0 ||
-	    setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
-		return fail(path.string() + ": " + errno_text(errno));
-	socket_ = std::move(socket);
+	auto socket = bind_public(path, SOCK_DGRAM);
+	if (!socket)
+		return std::unexpected(socket.error());
+	socket_ = std::move(*socket);
 	path_ = path;
+	pause_ = Fd{timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
+	if (!pause_)
+		return fail(path.string() + ": " + errno_text(errno));
 	if (auto done = loop_.add(pause_.get(), EPOLLIN,
 				  [this](std::uint32_t) {
 					  std::uint64_t times = 0;
@@ -88,29 +73,14 @@ void EventSocket::receive_some()
 bool EventSocket::receive()
 {
 	std::array<std::byte, most_bytes> datagram;
-	// Room for the credentials only: the kernel closes descriptors that are sent along.
-	alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> control;
-	iovec part{.iov_base = datagram.data(), .iov_len = datagram.size()};
-	msghdr message{};
-	ucred sender{};
-
-	message.msg_iov = &part;
-	message.msg_iovlen = 1;
-	message.msg_control = control.data();
-	message.msg_controllen = control.size();
-	const auto n = recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n < 0)
+	const auto received = receive_from(socket_.get(), datagram);
+	if (received.bytes < 0)
 		return errno == EINTR;
-	if (const auto *header = CMSG_FIRSTHDR(&message); header != nullptr &&
-							  header->cmsg_level == SOL_SOCKET &&
-							  header->cmsg_type == SCM_CREDENTIALS)
-		std::memcpy(&sender, CMSG_DATA(header), sizeof(sender));
-	const auto pid = static_cast<std::uint32_t>(std::max<pid_t>(sender.pid, 0));
+	const auto pid = static_cast<std::uint32_t>(std::max<pid_t>(received.sender.pid, 0));
 
-	auto said =
-		(message.msg_flags & MSG_TRUNC) != 0
-			? fail("it is too long")
-			: parse_declaration(std::span{datagram}.first(static_cast<std::size_t>(n)));
+	auto said = received.truncated ? fail("it is too long")
+				       : parse_declaration(std::span{datagram}.first(
+						 static_cast<std::size_t>(received.bytes)));
 	const auto region = said ? region_of("/", pid, said->fd) : std::unexpected(said.error());
 	if (!region) {
 		counts_.refused++;

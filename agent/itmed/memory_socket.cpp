@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "itmed/memory_socket.hpp"
 
+#include "itmed/public_socket.hpp"
 #include "itmed/service.hpp"
 #include "libitme/memory.h"
 
@@ -10,8 +11,6 @@
 #include <cstring>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 namespace itme {
@@ -73,27 +72,12 @@ MemorySocket::~MemorySocket()
 
 Result<void> MemorySocket::listen(const Path &path)
 {
-	const int on = 1;
-	sockaddr_un address{};
-	const auto *name = reinterpret_cast<const sockaddr *>(&address);
-
-	if (path.native().size() >= sizeof(address.sun_path))
-		return fail(path.string() + ": too long for a socket's path", Exit::usage);
-	address.sun_family = AF_UNIX;
-	path.native().copy(address.sun_path, sizeof(address.sun_path) - 1);
-	Fd asks{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-	if (asks && (connect(asks.get(), name, sizeof(address)) == 0 || errno == EAGAIN))
-		return fail(path.string() + " is another itmed's: give --socket in another folder");
-	unlink(path.c_str());
-	Fd socket{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-	// Before listen(2), so that who is accepted inherits it: a message tells its sender,
-	// who need not be the one that has connected.
-	if (!socket || bind(socket.get(), name, sizeof(address)) < 0 ||
-	    chmod(path.c_str(), 0666) < 0 ||
-	    setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ||
-	    ::listen(socket.get(), most_clients) < 0)
+	auto socket = bind_public(path, SOCK_SEQPACKET);
+	if (!socket)
+		return std::unexpected(socket.error());
+	if (::listen(socket->get(), most_clients) < 0)
 		return fail(path.string() + ": " + errno_text(errno));
-	socket_ = std::move(socket);
+	socket_ = std::move(*socket);
 	path_ = path;
 	return loop_.add(socket_.get(), EPOLLIN, [this](std::uint32_t) { accept_one(); });
 }
@@ -130,26 +114,15 @@ void MemorySocket::serve(const Client &client)
 Result<void> MemorySocket::receive(const Client &client)
 {
 	std::array<std::byte, most_bytes> bytes;
-	// Room for the credentials only: the kernel closes descriptors that are sent along.
-	alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> control;
-	iovec part{.iov_base = bytes.data(), .iov_len = bytes.size()};
-	msghdr message{};
-	ucred sender{};
 
-	message.msg_iov = &part;
-	message.msg_iovlen = 1;
-	message.msg_control = control.data();
-	message.msg_controllen = control.size();
-	const auto n = recvmsg(client.fd.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n <= 0 || (message.msg_flags & MSG_TRUNC) != 0)
+	const auto received = receive_from(client.fd.get(), bytes);
+	if (received.bytes <= 0 || received.truncated)
 		return fail("it is empty, or too long", Exit::usage);
-	if (const auto *header = CMSG_FIRSTHDR(&message); header != nullptr &&
-							  header->cmsg_level == SOL_SOCKET &&
-							  header->cmsg_type == SCM_CREDENTIALS)
-		std::memcpy(&sender, CMSG_DATA(header), sizeof(sender));
+	const auto &sender = received.sender;
 	if (sender.pid <= 0)
 		return fail("its sender is not known here", Exit::usage);
-	auto said = parse_memory_request(std::span{bytes}.first(static_cast<std::size_t>(n)));
+	auto said = parse_memory_request(
+		std::span{bytes}.first(static_cast<std::size_t>(received.bytes)));
 	if (!said)
 		return std::unexpected(said.error());
 	said->pid = sender.pid;
