@@ -23,16 +23,6 @@ FIXTURE(pressure)
 	char *addr;
 };
 
-/*
- * A CPU keeps up to an eighth of its share of memory on lists of its own, above all when a
- * hog has died there. Another one's hog cannot have that, and if kswapd has reclaimed what
- * there was, the kernel calls the killer without a look at them.
- */
-static int keep_lists_short(bool yes)
-{
-	return write_file("/proc/sys/vm/percpu_pagelist_high_fraction", yes ? "1000" : "0");
-}
-
 FIXTURE_SETUP(pressure)
 {
 	char path[256];

@@ -157,6 +157,11 @@ long long free_memory(int node)
 	return sum_zoneinfo(node, " pages free %lld", " count: %lld");
 }
 
+int keep_lists_short(bool yes)
+{
+	return write_file("/proc/sys/vm/percpu_pagelist_high_fraction", yes ? "1000" : "0");
+}
+
 int node_of(const void *address)
 {
 	void *page = (void *)((uintptr_t)address & ~(PAGE - 1));

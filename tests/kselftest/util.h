@@ -51,6 +51,12 @@ long long high_watermarks(int node); /* that the kernel wants to keep free */
 long long number_in(const char *path, const char *field);
 long long meminfo(const char *field);
 long long free_memory(int node);
+/*
+ * A CPU keeps up to an eighth of its share of memory on lists of its own, above all when a
+ * hog has died there. Others cannot have that, nor is it whole for them; and the kernel calls
+ * the OOM killer without a look at it.
+ */
+int keep_lists_short(bool yes);
 /* The NUMA node that @address is mapped to, or a negative errno. */
 int node_of(const void *address);
 /* A number of /proc/self/smaps for the mapping at @address, in bytes. */
