@@ -165,10 +165,8 @@ Result<void> Daemon::run()
 		keep_memory(now);
 		accesses_.step(now);
 		shares_.step(now);
-		if (now >= events_again_ns_) {
-			events_again_ns_ = UINT64_MAX;
-			watch_events();
-		}
+		if (now >= events_again_ns_)
+			take_events();
 		tell_state();
 		if (auto done = loop_.turn(next_ns()); !done)
 			return done;
@@ -401,14 +399,19 @@ void Daemon::tell_state()
 		for (std::size_t k = 0; k < restorer_.mounts()[i].attachments.size(); k++)
 			count(restorer_.attach_goal(i, k));
 	}
+	const bool now_ready =
+		ready_ || restorer_.tried() || monotonic_ns() >= started_ns_ + patience_ns;
+	const State state{now_ready, mounts_.size(), there, waiting};
+	if (!now_ready || state == told_state_)
+		return; // each turn of the loop asks
 	const auto status = std::to_string(mounts_.size()) + " mounted, " + std::to_string(there) +
 			    " restored, " + std::to_string(waiting) + " waiting";
-	if (!ready_ && (restorer_.tried() || monotonic_ns() >= started_ns_ + patience_ns)) {
-		ready_ = true;
-		service_.ready(status);
-	} else if (ready_) {
+	if (ready_)
 		service_.status(status);
-	}
+	else
+		service_.ready(status);
+	ready_ = true;
+	told_state_ = state;
 }
 
 // ----------------------------------------------------------------------
@@ -480,19 +483,26 @@ void Daemon::watch_events()
 	}
 	if (fd < 0 || events_again_ns_ != UINT64_MAX)
 		return;
-	const auto added = loop_.add(fd, EPOLLIN, [this, fd](std::uint32_t) {
-		observer_.drain();
+	if (loop_.add(fd, EPOLLIN, [this](std::uint32_t) { take_events(); }))
+		event_fd_ = fd;
+}
+
+// While they come the loop waits for the time only; for the events where there were none.
+void Daemon::take_events()
+{
+	const bool came = observer_.drain();
+
+	events_again_ns_ = UINT64_MAX;
+	if (came) {
 		const auto now = monotonic_ns();
+
 		if (config_.plans)
 			conductor_.carry_out(now);
-		loop_.remove(fd);
-		event_fd_ = -1;
 		events_again_ns_ =
 			now + std::min(observer_.patience_ns(),
 				       config_.plans ? conductor_.patience_ns() : UINT64_MAX);
-	});
-	if (added)
-		event_fd_ = fd;
+	}
+	watch_events();
 }
 
 Result<void> Daemon::hear_guess(const Declaration &said)

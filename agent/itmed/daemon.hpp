@@ -62,6 +62,7 @@ private:
 
 	void sample(std::uint64_t now_ns);
 	void watch_events();
+	void take_events();
 	void tell_plans();
 	void keep_memory(std::uint64_t now_ns);
 	Result<void> declare_memory(const MemoryDeclaration &declaration);
@@ -101,13 +102,16 @@ private:
 	std::uint64_t generation_ = 0; // of the restorer: jobs of an older one are nobody's
 	std::uint64_t started_ns_ = 0, next_sample_ns_ = 0, next_heat_ns_ = 0;
 	int event_fd_ = -1;                          // that the loop waits for
-	std::uint64_t events_again_ns_ = UINT64_MAX; // when it does so again
+	std::uint64_t events_again_ns_ = UINT64_MAX; // when they are taken without it
 	std::vector<Leaver> leavers_;
 	std::set<Path> kept_released_;
 	// Of stores; nothing while it is derived.
 	std::map<Path, std::optional<Result<Schedule>>> schedules_;
 	std::set<std::string> told_; // what is missing, as the log has it
 	std::set<std::string> told_plans_;
+	// As systemd was told: ready, and how many are mounted, restored and waiting.
+	using State = std::tuple<bool, std::size_t, std::size_t, std::size_t>;
+	State told_state_{};
 	bool ready_ = false, ends_ = false;
 };
 

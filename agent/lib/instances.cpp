@@ -1,17 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/instances.hpp"
 
+#include <algorithm>
+#include <set>
+
 namespace itme {
 
 namespace {
 
-Instance read_instance(const Path &folder)
-{
-	Instance instance{folder.filename(), read_lines(folder), {}};
+// Of the 1024 that a process may have by default.
+constexpr std::size_t most_open = 384;
 
-	for (const auto &name : list_folder(folder / "regions"))
-		instance.regions.push_back({name, read_lines(folder / "regions" / name)});
-	return instance;
+// All of them, each folder's lines read by a function.
+template <typename Lines> std::vector<Instance> read_with(const Path &root, Lines lines)
+{
+	std::vector<Instance> instances;
+
+	for (const auto &name : list_folder(root / "sys/fs/itme")) {
+		std::error_code ec;
+		const auto folder = root / "sys/fs/itme" / name;
+
+		if (!std::filesystem::is_directory(folder, ec))
+			continue;
+		auto &instance = instances.emplace_back(name, lines(folder));
+		for (const auto &region : list_folder(folder / "regions"))
+			instance.regions.push_back({region, lines(folder / "regions" / region)});
+	}
+	return instances;
 }
 
 } // namespace
@@ -39,15 +54,26 @@ bool is_loaded(const Path &root)
 
 std::vector<Instance> read_instances(const Path &root)
 {
-	std::vector<Instance> instances;
+	return read_with(root, read_lines);
+}
 
-	for (const auto &name : list_folder(root / "sys/fs/itme")) {
-		std::error_code ec;
-		const auto folder = root / "sys/fs/itme" / name;
+std::vector<Instance> InstanceReader::read()
+{
+	std::set<Path> there;
+	std::size_t files = 0;
 
-		if (std::filesystem::is_directory(folder, ec))
-			instances.push_back(read_instance(folder));
-	}
+	for (const auto &[path, folder] : folders_)
+		files += folder.files();
+	auto instances = read_with(root_, [&](const Path &path) {
+		const auto most = most_open - std::min(files, most_open);
+		auto [at, added] = folders_.try_emplace(path, path, most);
+		auto lines = at->second.lines();
+
+		there.insert(path);
+		files += added ? at->second.files() : 0;
+		return lines;
+	});
+	std::erase_if(folders_, [&](const auto &entry) { return !there.contains(entry.first); });
 	return instances;
 }
 

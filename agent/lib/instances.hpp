@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/file.hpp"
+#include "lib/kept_folder.hpp"
 
 #include <cstdint>
 #include <map>
@@ -38,5 +39,17 @@ struct Instance {
 
 // All instances, by name.
 [[nodiscard]] std::vector<Instance> read_instances(const Path &root);
+
+// The same, for who does so every second: some hundreds of files stay open.
+class InstanceReader {
+public:
+	explicit InstanceReader(Path root) : root_(std::move(root)) {}
+
+	[[nodiscard]] std::vector<Instance> read();
+
+private:
+	Path root_;
+	std::map<Path, KeptFolder> folders_;
+};
 
 } // namespace itme

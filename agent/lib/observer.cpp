@@ -49,7 +49,7 @@ std::span<const Position> Trail::between(std::uint64_t from, std::uint64_t to) c
 }
 
 Observer::Observer(ObserverOptions options)
-    : options_(std::move(options)), heat_(heat_interval, heat_intervals)
+    : options_(std::move(options)), instances_(options_.root), heat_(heat_interval, heat_intervals)
 {
 }
 
@@ -300,7 +300,7 @@ std::vector<Place> Observer::places() const
 Observation Observer::sample(std::uint64_t now_ns)
 {
 	Observation now{.time_ns = now_ns,
-			.instances = read_instances(options_.root),
+			.instances = instances_.read(),
 			.seen = {},
 			.places = {},
 			.missing = {}};
@@ -361,23 +361,22 @@ int Observer::event_fd() const
 	return probe_ ? probe_->event_fd() : -1;
 }
 
-void Observer::drain()
+bool Observer::drain()
 {
 	if (!probe_)
-		return;
+		return false;
 	// What cannot be read now is told by the count of dropped events.
-	[[maybe_unused]] const auto taken =
-		probe_->events(std::chrono::milliseconds{0}, [this](const Event &event) {
-			if (options_.conductor != nullptr)
-				options_.conductor->see(event);
-			if (tracker_)
-				tracker_->see(event, [this](const Position &position) {
-					publish(position);
-				});
-		});
+	const auto taken = probe_->events(std::chrono::milliseconds{0}, [this](const Event &event) {
+		if (options_.conductor != nullptr)
+			options_.conductor->see(event);
+		if (tracker_)
+			tracker_->see(event,
+				      [this](const Position &position) { publish(position); });
+	});
 	if (tracker_)
 		tracker_->keep_up(monotonic_ns());
 	follow_learned();
+	return taken && *taken > 0;
 }
 
 std::uint64_t Observer::patience_ns() const

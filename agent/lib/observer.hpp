@@ -85,9 +85,10 @@ public:
 	// What a runtime says of itself. Fails where its region is not followed.
 	Result<void> hear(const Declaration &said);
 
-	// To be polled, where there is one; and what to call then.
+	// To be polled, where there is one; and what to call then, or when it is time. False:
+	// there were no events.
 	[[nodiscard]] int event_fd() const;
-	void drain();
+	bool drain();
 	// So long it may wait for others, from 0.1 to 1 s, so that positions are seen.
 	[[nodiscard]] std::uint64_t patience_ns() const;
 
@@ -133,6 +134,7 @@ private:
 	[[nodiscard]] std::vector<Place> places() const;
 
 	ObserverOptions options_;
+	InstanceReader instances_;
 	std::optional<Probe> probe_;
 	std::optional<Tracker> tracker_;
 	Trail trail_;

@@ -282,8 +282,10 @@ Result<std::size_t> Probe::events(std::chrono::milliseconds timeout, const Sink 
 	for (const auto &event : own)
 		sink(event);
 	state_->sink = &watching;
-	const int count = ring_buffer__poll(state_->ring.get(),
-					    own.empty() ? static_cast<int>(timeout.count()) : 0);
+	const bool wait = own.empty() && timeout.count() > 0;
+	const int count =
+		wait ? ring_buffer__poll(state_->ring.get(), static_cast<int>(timeout.count()))
+		     : ring_buffer__consume(state_->ring.get());
 	state_->sink = nullptr;
 	if (count < 0 && count != -EINTR)
 		return fail("the ring buffer of events cannot be read: " + errno_text(-count));

@@ -102,25 +102,25 @@ def dense_schedule(name, size, granule, steps):
 @contextlib.contextmanager
 def itmed_alone(bench):
     """itmed without anything mounted."""
-    with itmed(bench, None, {}) as one:
+    with itmed(bench, {}) as one:
         yield one
 
 
 @contextlib.contextmanager
-def itmed(bench, folder, attached, *, plans=True):
-    """itmed beside what is mounted at the folder. attached: store -> schedule: "auto", "none", or
-    what a schedule file holds."""
+def itmed(bench, mounted, *, plans=True):
+    """itmed beside what is mounted: folder -> store -> schedule: "auto", "none", or what a schedule
+    file holds."""
     work = bench.keep("itmed", lambda: pathlib.Path("/run/itme-bench"))
     work.mkdir(exist_ok=True)
     lines = ['metrics = "127.0.0.1:0"', f"plans = {str(plans).lower()}", 'socket_group = "root"']
-    if folder:
+    for folder, attached in mounted.items():
         lines += ["[[mount]]", f'path = "{folder}"', 'dram = "2M"']  # it is there already
-    for number, (store, schedule) in enumerate(attached.items()):
-        if not isinstance(schedule, str):
-            file = work / f"{number}.itme.json"
-            file.write_text(json.dumps(schedule))
-            schedule = str(file)
-        lines += ["[[mount.attach]]", f'store = "{store}"', f'schedule = "{schedule}"']
+        for store, schedule in attached.items():
+            if not isinstance(schedule, str):
+                file = work / f"{len(lines)}.itme.json"
+                file.write_text(json.dumps(schedule))
+                schedule = str(file)
+            lines += ["[[mount.attach]]", f'store = "{store}"', f'schedule = "{schedule}"']
     config = work / "itmed.toml"
     config.write_text("\n".join(lines) + "\n")
     socket = work / "itmed.sock"

@@ -166,12 +166,12 @@ class Bench:
         return self.keep("module", load)
 
     @contextlib.contextmanager
-    def itme(self, *stores, dram, writable=(), **options):
+    def itme(self, *stores, dram, name="bench", writable=(), **options):
         """An instance with the stores attached, for a while: its folder."""
         self.module()
-        folder = pathlib.Path("/mnt/itme")
-        folder.mkdir(exist_ok=True)
-        words = [f"dram={dram}", "name=bench", *(f"{key}={value}" for key, value in options.items())]
+        folder = pathlib.Path("/mnt/itme") / name
+        folder.mkdir(parents=True, exist_ok=True)
+        words = [f"dram={dram}", f"name={name}", *(f"{key}={value}" for key, value in options.items())]
         self.run("mount", "-t", "itme", "-o", ",".join(words), "none", folder)
         try:
             for store in stores:

@@ -90,7 +90,7 @@ def observed(bench):
     """A model, all of it in memory so that nothing waits, and an itmed that follows it."""
     model = bench.model("model.gguf")
     with bench.itme(model, dram=model.stat().st_size + 64 * MIB) as itme:
-        with agent.itmed(bench, itme, {model: "auto"}) as itmed:
+        with agent.itmed(bench, {itme: {model: "auto"}}) as itmed:
             itmed.wait_for("a plan", lambda: itmed.plan(model.name))
             yield itme / model.name, itmed
 
