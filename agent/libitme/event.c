@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * STEP, AT, DONE, GUESS and MEMORY_AT. The socket is not connected: each datagram looks itmed's up
- * by its path, so that an itmed that was started again, or later, is found, and
- * there is nothing to mend after fork(2).
+ * STEP, AT, DONE, GUESS and MEMORY_AT. The socket is not connected: each datagram looks
+ * itmed's up by its path, so that an itmed that was started again, or later, is found,
+ * and there is nothing to mend after fork(2).
  */
 #include "libitme/event.h"
 
