@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace itme {
 
@@ -46,9 +47,8 @@ void Mover::work(const std::stop_token &stop)
 	std::unique_lock lock{mutex_};
 
 	while (changed_.wait(lock, stop, [this] { return wanted_.has_value(); })) {
-		auto move = std::move(*wanted_);
+		auto move = std::exchange(wanted_, std::nullopt).value_or(MemoryMove{});
 
-		wanted_.reset();
 		lock.unlock();
 		const auto began = monotonic_ns();
 		auto nodes = pages_.move(move.pid, move.pages, move.node, move.whose);

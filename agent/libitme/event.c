@@ -39,7 +39,7 @@ void itme_events_open(struct itme_region *region)
 		region->events = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
 
-/* The event has @more bytes behind it. 0 or -1 and errno. */
+/* The event has @more bytes behind it. As sendto(2). */
 static int send_to(int fd, const struct sockaddr_un *itmed, struct itme_event *event, size_t more)
 {
 	struct timespec now;
@@ -48,10 +48,8 @@ static int send_to(int fd, const struct sockaddr_un *itmed, struct itme_event *e
 	event->size = (uint32_t)(sizeof(*event) + more);
 	event->version = ITME_EVENT_VERSION;
 	event->time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	return sendto(fd, event, event->size, MSG_DONTWAIT | MSG_NOSIGNAL,
-		      (const struct sockaddr *)itmed, sizeof(*itmed)) < 0 ?
-		       -1 :
-		       0;
+	return (int)sendto(fd, event, event->size, MSG_DONTWAIT | MSG_NOSIGNAL,
+			   (const struct sockaddr *)itmed, sizeof(*itmed));
 }
 
 static void send_event(struct itme_region *region, struct itme_event *event, size_t more)
