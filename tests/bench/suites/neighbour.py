@@ -90,7 +90,7 @@ def pressure(bench):
 
 WEIGHTS = 64 * MIB
 READS = 4  # of each item in a pass: a batch of so many tokens
-WARM, PASSES = 10, 6  # before, the peers find their places, and itmed tries
+WARM, PASSES = 14, 6  # before, the peers find their places, and itmed measures and tries
 GROUP = pathlib.Path("/sys/fs/cgroup/anon_cycle")
 MCL_CURRENT, MCL_FUTURE = 1, 2
 
