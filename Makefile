@@ -201,7 +201,7 @@ $(bench_agents): $(lib_objs)
 $(bench_agents): bench_libs := $(agent_libs)
 build/tests/bench/hog build/tests/bench/copy_rate: bench_libs := -lnuma
 
-build/agent/lib/device.o build/tests/replay/region.o $(test_objs): cxx_flags += -Iuapi
+build/agent/lib/device.o build/tests/replay/region.o build/tests/bench/anon_cycle.o $(test_objs): cxx_flags += -Iuapi
 $(libitme_objs): c_flags := -Iagent -fPIC -D_GNU_SOURCE
 $(replay_objs) $(bench_objs) $(test_objs): cxx_flags += -Itests
 bpf_users := build/agent/lib/telemetry.o build/agent/lib/probe.o build/agent/lib/counts.o

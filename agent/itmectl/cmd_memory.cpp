@@ -134,6 +134,17 @@ void print_human(std::ostream &out, const Json &answer)
 	if (!table.empty() && !text_of(answer, "accesses_missing").empty())
 		out << printable(text_of(answer, "accesses_missing")) << "\n";
 	print_shares(out, answer);
+	for (const auto &process : list(answer, "processes")) {
+		const auto &stream = member(process, "stream");
+
+		if (!stream.is_null())
+			out << "process " << number_of(process, "pid") << " "
+			    << (text_of(stream, "state") == "placed" ? "is placed"
+				: text_of(stream, "state") == "tried"
+					? "is being tried with streaming"
+					: "streams")
+			    << ": " << printable(text_of(stream, "why")) << "\n";
+	}
 	for (const auto &process : list(answer, "processes"))
 		for (const auto &node : list(process, "moved_to"))
 			out << "moved by itmed to node " << number_of(node, "node")

@@ -101,6 +101,8 @@ Daemon::Daemon(DaemonOptions options, Config config, Loop &loop)
 	      [this](const Declaration &said) {
 		      if (said.kind == Declaration::Kind::guess)
 			      return hear_guess(said);
+		      if (said.kind == Declaration::Kind::memory)
+			      return hear_memory(said);
 		      auto done = observer_.hear(said);
 		      if (done && config_.plans)
 			      conductor_.carry_out(monotonic_ns());
@@ -116,7 +118,14 @@ Daemon::Daemon(DaemonOptions options, Config config, Loop &loop)
 				 [this](const std::string &region, const Path &store) {
 					 return schedule_of(region, store);
 				 })),
-      history_(history_entries), memory_(pages_, {}), accesses_(loop, workers_, memory_),
+      history_(history_entries), memory_(pages_, {}),
+      mover_(loop, pages_,
+	     [this](const MemoryMove &move, const Sys<std::vector<int>> &nodes,
+		    std::uint64_t took_ns) {
+		     memory_.moved(move, nodes, took_ns);
+		     move_memory();
+	     }),
+      accesses_(loop, workers_, memory_),
       shares_(conductor_, memory_, options_.socket.parent_path() / "shares"),
       kept_released_(restorer_.released())
 {
@@ -137,6 +146,8 @@ Result<void> Daemon::start()
 	if (const auto done = memory_socket_.listen(options_.socket.parent_path() / "memory.sock");
 	    !done)
 		log(Level::error, done.error().text);
+	if (auto done = mover_.start(); !done)
+		return done;
 	accesses_.start();
 	shares_.start();
 	if (auto done = watch_mounts(); !done)
@@ -185,9 +196,7 @@ std::uint64_t Daemon::next_ns() const
 	return std::min({service_.next_ns(), server_.next_ns(), memory_socket_.next_ns(),
 			 restorer_.next_ns(), accesses_.next_ns(), shares_.next_ns(),
 			 next_sample_ns_, events_again_ns_,
-			 moves_            ? 0
-			 : memory_.empty() ? UINT64_MAX
-					   : next_look_ns_,
+			 memory_.empty() ? UINT64_MAX : next_look_ns_,
 			 ready_ ? UINT64_MAX : started_ns_ + patience_ns});
 }
 
@@ -551,16 +560,30 @@ std::optional<Result<Schedule>> Daemon::schedule_of(const std::string &region, c
 	return std::nullopt;
 }
 
-// A few pieces, and then whatever else there is to do.
 void Daemon::keep_memory(std::uint64_t now_ns)
 {
-	if (memory_.empty())
+	if (memory_.empty() || now_ns < next_look_ns_)
 		return;
-	if (now_ns >= next_look_ns_) {
-		memory_.look();
-		next_look_ns_ = now_ns + second_ns;
-	}
-	moves_ = memory_.step();
+	memory_.look(now_ns);
+	next_look_ns_ = now_ns + second_ns;
+	move_memory();
+}
+
+void Daemon::move_memory()
+{
+	if (mover_.busy())
+		return;
+	if (auto move = memory_.next(monotonic_ns()))
+		mover_.move(std::move(*move));
+}
+
+Result<void> Daemon::hear_memory(const Declaration &said)
+{
+	auto done = memory_.at(static_cast<int>(said.pid), said.offset, said.time_ns);
+
+	if (done)
+		move_memory();
+	return done;
 }
 
 Result<void> Daemon::declare_memory(const MemoryDeclaration &declaration)
@@ -573,7 +596,7 @@ Result<void> Daemon::declare_memory(const MemoryDeclaration &declaration)
 	migrations_.watch();
 	accesses_.changed();
 	shares_.changed();
-	moves_ = true;
+	move_memory();
 	log(Level::info, "memory of process " + std::to_string(declaration.pid) + " is placed");
 	return {};
 }

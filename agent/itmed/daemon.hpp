@@ -11,6 +11,7 @@
 #include "itmed/loop.hpp"
 #include "itmed/memory_shares.hpp"
 #include "itmed/memory_socket.hpp"
+#include "itmed/mover.hpp"
 #include "itmed/restorer.hpp"
 #include "itmed/server.hpp"
 #include "itmed/service.hpp"
@@ -65,6 +66,8 @@ private:
 	void take_events();
 	void tell_plans();
 	void keep_memory(std::uint64_t now_ns);
+	void move_memory();
+	Result<void> hear_memory(const Declaration &said);
 	Result<void> declare_memory(const MemoryDeclaration &declaration);
 	Result<void> hear_guess(const Declaration &said);
 	[[nodiscard]] std::optional<Result<Schedule>> schedule_of(const std::string &region,
@@ -91,11 +94,11 @@ private:
 	History history_;
 	KernelPages pages_;
 	MemoryKeeper memory_;
+	Mover mover_;
 	AccessWatcher accesses_;
 	MemoryShares shares_;
 	Migrations migrations_;
 	std::uint64_t next_look_ns_ = 0; // at declared memory
-	bool moves_ = false;             // some of it is to be moved now
 
 	Fd signals_, mountinfo_;
 	std::vector<Path> mounts_;     // that are there

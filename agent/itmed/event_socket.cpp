@@ -81,7 +81,10 @@ bool EventSocket::receive()
 	auto said = received.truncated ? fail("it is too long")
 				       : parse_declaration(std::span{datagram}.first(
 						 static_cast<std::size_t>(received.bytes)));
-	const auto region = said ? region_of("/", pid, said->fd) : std::unexpected(said.error());
+	const auto region = !said ? std::unexpected(said.error())
+			    : said->kind == Declaration::Kind::memory
+				    ? Result<RegionId>{} // it is about its sender, not a region
+				    : region_of("/", pid, said->fd);
 	if (!region) {
 		counts_.refused++;
 		tell("refused", pid, region.error().text);

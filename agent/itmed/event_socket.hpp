@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The socket to which runtimes send what they do, through libitme. Anybody may
-// send: a datagram counts only for a region that its sender has open.
+// send: a datagram counts only for a region that its sender has open, or its own memory.
 #pragma once
 
 #include "itmed/loop.hpp"

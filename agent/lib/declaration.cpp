@@ -59,7 +59,8 @@ Result<Declaration> parse_declaration(std::span<const std::byte> datagram)
 	const auto tail = datagram.subspan(sizeof(event));
 	const bool position = event.kind == ITME_EVENT_STEP || event.kind == ITME_EVENT_AT;
 	const bool guess = event.kind == ITME_EVENT_GUESS;
-	if (!position && !guess && event.kind != ITME_EVENT_DONE)
+	const bool memory = event.kind == ITME_EVENT_MEMORY_AT;
+	if (!position && !guess && !memory && event.kind != ITME_EVENT_DONE)
 		return fail("it is of a kind that is not known here");
 	if (!guess &&
 	    std::ranges::any_of(tail, [](std::byte byte) { return byte != std::byte{0}; }))
@@ -67,10 +68,12 @@ Result<Declaration> parse_declaration(std::span<const std::byte> datagram)
 	const auto ranges = guess ? parse_ranges(tail) : std::vector<ByteRange>{};
 	const bool has_range = event.offset != 0 || event.length != 0 || event.next_use != 0;
 	const bool has_place = event.pass != 0 || event.position != 0;
-	if (event.fd < 0 || event.reserved != 0 || !good_name(event.stream) ||
-	    (position && (event.pass == 0 || has_range)) ||
+	if ((memory ? event.fd != -1 : event.fd < 0) || event.reserved != 0 ||
+	    !good_name(event.stream) || (position && (event.pass == 0 || has_range)) ||
 	    (event.kind == ITME_EVENT_STEP && event.position != 0) ||
 	    (guess && (has_place || has_range || ranges.empty())) ||
+	    (memory &&
+	     (has_place || event.stream[0] != '\0' || event.length != 0 || event.next_use != 0)) ||
 	    (event.kind == ITME_EVENT_DONE &&
 	     (has_place || event.stream[0] != '\0' || !good_range(event.offset, event.length))))
 		return fail("it is not well-formed");

@@ -21,7 +21,7 @@ struct ByteRange {
 };
 
 struct Declaration {
-	enum class Kind : std::uint8_t { step = 1, at = 2, done = 3, guess = 4 };
+	enum class Kind : std::uint8_t { step = 1, at = 2, done = 3, guess = 4, memory = 5 };
 	static constexpr std::uint32_t never = UINT32_MAX;
 
 	Kind kind = Kind::at;
@@ -30,11 +30,11 @@ struct Declaration {
 	int fd = -1;           // of the region, in that process
 	std::string stream;    // of step, at and guess; "": the region's first
 	std::uint64_t pass = 0;
-	std::uint32_t position = 0; // of at
-	std::uint64_t offset = 0, length = 0;
-	std::uint32_t next_use = 0;     // of done: in so many passes; 0: not known; never
-	std::vector<ByteRange> guesses; // of guess, the likeliest first
-	std::uint64_t time_ns = 0;      // CLOCK_MONOTONIC
+	std::uint32_t position = 0;           // of at
+	std::uint64_t offset = 0, length = 0; // of done; offset of memory
+	std::uint32_t next_use = 0;           // of done: in so many passes; 0: not known; never
+	std::vector<ByteRange> guesses;       // of guess, the likeliest first
+	std::uint64_t time_ns = 0;            // CLOCK_MONOTONIC
 };
 
 // Of bytes that anybody may have sent. Why they are refused has nothing of theirs in it.

@@ -9,7 +9,6 @@ namespace itme {
 
 namespace {
 
-constexpr std::size_t pieces_a_step = 4;
 constexpr std::size_t looks_a_piece = 4; // pages: one of them elsewhere, and all are moved
 constexpr std::uint32_t looks_until_idle = 3;
 constexpr std::uint64_t most_bytes = 1ULL << 47;
@@ -63,7 +62,11 @@ Result<void> MemoryKeeper::declare(const MemoryDeclaration &declaration)
 			    "doctor tells more",
 			    Exit::unsupported);
 
-	Process process{.declaration = declaration};
+	const auto found = processes_.find(declaration.pid);
+	if (found != processes_.end() && found->second.declaration == declaration)
+		return {};
+
+	Process process{.declaration = declaration, .number = ++declared_};
 	for (const auto &piece : cut(declaration.ranges))
 		process.pieces.push_back({.range = piece});
 	settle_homes(process);
@@ -135,26 +138,94 @@ bool MemoryKeeper::look_at(Process &process)
 	if (!nodes)
 		return false;
 
-	std::size_t i = 0;
+	std::size_t i = 0, number = 0;
 	for (auto &piece : process.pieces) {
-		const auto wanted = piece.home == Home::dram ? At::dram : At::cxl;
+		const auto wanted = belongs_in_dram(process, number++) ? At::dram : At::cxl;
+		auto found = At::nowhere;
 
-		piece.tried = false;
-		piece.at = At::nowhere;
+		piece.held = false;
 		for (std::size_t k = pages_of(piece.range, looks_a_piece).size(); k > 0; k--, i++) {
 			const auto at = tier_of((*nodes)[i]);
 
-			if (at != At::nowhere && (piece.at == At::nowhere || at != wanted))
-				piece.at = at;
+			if (at != At::nowhere && (found == At::nowhere || at != wanted))
+				found = at;
 		}
+		put(process, piece, found);
 	}
 	return true;
 }
 
-void MemoryKeeper::look()
+// Of what is streamed, those that stay: the others are there for a while.
+bool MemoryKeeper::belongs_in_dram(const Process &process, std::size_t piece)
 {
-	for (auto entry = processes_.begin(); entry != processes_.end();)
-		entry = look_at(entry->second) ? std::next(entry) : processes_.erase(entry);
+	return process.stream && process.stream->streams()
+		       ? process.stream->is_resident(piece)
+		       : process.pieces[piece].home == Home::dram;
+}
+
+void MemoryKeeper::put(Process &process, Piece &piece, At at)
+{
+	process.dram_bytes -= piece.at == At::dram ? piece.range.bytes : 0;
+	process.dram_bytes += at == At::dram ? piece.range.bytes : 0;
+	piece.at = at;
+}
+
+// What is streamed is where it should be, wherever it is.
+std::uint64_t MemoryKeeper::misplaced_bytes(const Process &process)
+{
+	const bool streams = process.stream && process.stream->streams();
+	std::uint64_t bytes = 0;
+
+	for (std::size_t i = 0; i < process.pieces.size(); i++) {
+		const auto &piece = process.pieces[i];
+		const bool in_dram = belongs_in_dram(process, i);
+
+		if (piece.at == (in_dram ? At::cxl : At::dram) && (in_dram || !streams))
+			bytes += piece.range.bytes;
+	}
+	return bytes;
+}
+
+void MemoryKeeper::look(std::uint64_t now_ns)
+{
+	for (auto entry = processes_.begin(); entry != processes_.end();) {
+		auto &process = entry->second;
+
+		if (!look_at(process)) {
+			entry = processes_.erase(entry);
+			continue;
+		}
+		// Somebody else moves some pages now and then: passes are measured all the same.
+		if (process.stream)
+			process.stream->look(misplaced_bytes(process) <=
+						     process.declaration.dram_bytes / 16,
+					     now_ns);
+		entry++;
+	}
+}
+
+Result<void> MemoryKeeper::at(int pid, std::uint64_t offset, std::uint64_t now_ns)
+{
+	const auto found = processes_.find(pid);
+
+	if (found == processes_.end())
+		return fail("its process has declared no memory");
+	auto &process = found->second;
+	if (!process.declaration.ordered)
+		return fail("its process has declared memory without an order");
+	if (!process.stream) {
+		std::vector<MemoryRange> ranges;
+		std::vector<bool> placed;
+
+		for (const auto &piece : process.pieces) {
+			ranges.push_back(piece.range);
+			placed.push_back(piece.home == Home::dram);
+		}
+		process.stream.emplace(ranges, std::move(placed));
+	}
+	if (!process.stream->at(offset, now_ns))
+		return fail("it is beyond the end of what is declared");
+	return {};
 }
 
 std::vector<const MemoryDeclaration *> MemoryKeeper::declarations() const
@@ -205,7 +276,8 @@ void MemoryKeeper::make_idle_leave(Process &process)
 	}
 	for (const auto &[leaves, comes] : swaps(homes, idle)) {
 		std::swap(process.pieces[leaves].home, process.pieces[comes].home);
-		std::swap(process.pieces[leaves].node, process.pieces[comes].node);
+		std::swap(process.pieces[leaves].dram_node, process.pieces[comes].dram_node);
+		std::swap(process.pieces[leaves].cxl_node, process.pieces[comes].cxl_node);
 	}
 }
 
@@ -218,13 +290,14 @@ void MemoryKeeper::settle_homes(Process &process) const
 		ranges.push_back(piece.range);
 	const auto homes = memory_homes(ranges, process.declaration.dram_bytes);
 	for (std::size_t i = 0; i < homes.size(); i++) {
-		const bool dram = homes[i] == Home::dram;
-		const auto &nodes = dram ? nodes_.dram : nodes_.cxl;
-		auto &turn = dram ? in_dram : in_cxl;
+		auto &piece = process.pieces[i];
 
-		process.pieces[i].home = dram ? Home::dram : Home::cxl;
-		process.pieces[i].node = nodes[turn++ % nodes.size()];
+		piece.home = homes[i] == Home::dram ? Home::dram : Home::cxl;
+		piece.dram_node = nodes_.dram[in_dram % nodes_.dram.size()];
+		piece.cxl_node = nodes_.cxl[in_cxl % nodes_.cxl.size()];
+		(piece.home == Home::dram ? in_dram : in_cxl)++;
 	}
+	process.stream.reset(); // another plan: what was measured is of the other
 }
 
 void MemoryKeeper::set_dram(int pid, std::uint64_t bytes)
@@ -245,7 +318,7 @@ std::uint64_t MemoryKeeper::dram_bytes(int pid) const
 {
 	const auto found = processes_.find(pid);
 
-	return found == processes_.end() ? 0 : bytes_at(found->second, At::dram);
+	return found == processes_.end() ? 0 : found->second.dram_bytes;
 }
 
 std::uint64_t MemoryKeeper::read_bytes(int pid) const
@@ -260,41 +333,75 @@ std::uint64_t MemoryKeeper::read_bytes(int pid) const
 	return bytes;
 }
 
-std::uint64_t MemoryKeeper::bytes_at(const Process &process, At at) const
-{
-	std::uint64_t bytes = 0;
-
-	for (const auto &piece : process.pieces)
-		if (piece.at == at)
-			bytes += piece.range.bytes;
-	return bytes;
-}
-
 // First what has to leave DRAM: the share is for those that are to be there.
-MemoryKeeper::Piece *MemoryKeeper::next(Process &process)
+std::optional<MemoryStream::Step> MemoryKeeper::next_of(const Process &process,
+							std::uint64_t now_ns)
 {
-	for (const auto leaving : {true, false})
-		for (auto &piece : process.pieces)
-			if (!piece.tried && (piece.home == Home::cxl) == leaving &&
-			    piece.at == (leaving ? At::dram : At::cxl))
-				return &piece;
-	return nullptr;
+	using Seat = MemoryStream::Seat;
+	const auto &pieces = process.pieces;
+	const auto share = process.declaration.dram_bytes;
+	const auto seat = [&](std::size_t i) {
+		return pieces[i].held || pieces[i].at == At::nowhere ? Seat::stuck
+		       : pieces[i].at == At::dram                    ? Seat::dram
+								     : Seat::cxl;
+	};
+
+	if (process.stream && process.stream->streams())
+		return process.stream->next(seat, process.dram_bytes, share, now_ns);
+	for (std::size_t i = 0; i < pieces.size(); i++)
+		if (pieces[i].home == Home::cxl && seat(i) == Seat::dram)
+			return MemoryStream::Step{i, false};
+	// What was to leave may be held.
+	for (std::size_t i = 0; i < pieces.size(); i++)
+		if (pieces[i].home == Home::dram && seat(i) == Seat::cxl &&
+		    process.dram_bytes + pieces[i].range.bytes <= share)
+			return MemoryStream::Step{i, true};
+	return std::nullopt;
 }
 
-// False where the process has ended.
-bool MemoryKeeper::move(Process &process, Piece &piece)
+// Each process in its turn.
+std::optional<MemoryMove> MemoryKeeper::next(std::uint64_t now_ns)
 {
-	const auto pages = pages_of(piece.range, piece.range.bytes / page_bytes);
-	const auto wanted = piece.home == Home::dram ? At::dram : At::cxl;
+	auto entry = processes_.upper_bound(last_);
 
-	piece.tried = true;
-	if (wanted == At::dram &&
-	    bytes_at(process, At::dram) + piece.range.bytes > process.declaration.dram_bytes)
-		return true; // what was to leave is held
-	const auto nodes = pages_.move(process.declaration.pid, pages, piece.node,
-				       process.declaration.user ? Whose::own : Whose::all);
-	if (!nodes)
-		return nodes.error() != ESRCH;
+	for (auto left = processes_.size(); left > 0; left--, entry++) {
+		if (entry == processes_.end())
+			entry = processes_.begin();
+		const auto &[pid, process] = *entry;
+		const auto step = next_of(process, now_ns);
+		if (!step)
+			continue;
+		const auto &piece = process.pieces[step->piece];
+		last_ = pid;
+		return MemoryMove{
+			.pid = pid,
+			.declaration = process.number,
+			.piece = step->piece,
+			.to_dram = step->to_dram,
+			.pages = pages_of(piece.range, piece.range.bytes / page_bytes),
+			.node = step->to_dram ? piece.dram_node : piece.cxl_node,
+			.whose = process.declaration.user ? Whose::own : Whose::all,
+		};
+	}
+	return std::nullopt;
+}
+
+void MemoryKeeper::moved(const MemoryMove &move, const Sys<std::vector<int>> &nodes,
+			 std::uint64_t took_ns)
+{
+	const auto found = processes_.find(move.pid);
+
+	if (found == processes_.end() || found->second.number != move.declaration)
+		return; // it has declared something else meanwhile
+	auto &process = found->second;
+	auto &piece = process.pieces[move.piece];
+	const auto wanted = move.to_dram ? At::dram : At::cxl;
+	piece.held = true;
+	if (!nodes) {
+		if (nodes.error() == ESRCH)
+			processes_.erase(found);
+		return;
+	}
 
 	std::uint64_t moved = 0;
 	for (const auto node : *nodes)
@@ -303,28 +410,16 @@ bool MemoryKeeper::move(Process &process, Piece &piece)
 			moved++;
 		}
 	const auto absent = static_cast<std::uint64_t>(std::ranges::count(*nodes, -ENOENT));
-	(wanted == At::dram ? process.to_dram_bytes : process.to_cxl_bytes) += moved * page_bytes;
+	(move.to_dram ? process.to_dram_bytes : process.to_cxl_bytes) += moved * page_bytes;
 	process.failed_bytes += (nodes->size() - moved - absent) * page_bytes;
-	if (moved + absent == nodes->size())
-		piece.at = wanted;
-	return true;
-}
-
-bool MemoryKeeper::step()
-{
-	std::size_t left = pieces_a_step;
-
-	for (auto entry = processes_.begin(); entry != processes_.end();) {
-		bool alive = true;
-		Piece *piece = nullptr;
-
-		while (alive && left > 0 && (piece = next(entry->second))) {
-			alive = move(entry->second, *piece);
-			left--;
-		}
-		entry = alive ? std::next(entry) : processes_.erase(entry);
+	if (moved + absent < nodes->size()) {
+		put(process, piece, At::dram); // some of it
+		return;
 	}
-	return left == 0;
+	piece.held = false;
+	put(process, piece, moved > 0 ? wanted : At::nowhere);
+	if (process.stream && moved * page_bytes == memory_piece_bytes)
+		process.stream->moved(move.to_dram, took_ns);
 }
 
 Json MemoryKeeper::to_json() const
@@ -332,15 +427,13 @@ Json MemoryKeeper::to_json() const
 	Json json{{"processes", Json::array()}};
 
 	for (const auto &[pid, process] : processes_) {
-		std::uint64_t bytes = 0, misplaced = 0, idle = 0;
+		std::uint64_t bytes = 0, in_cxl = 0, idle = 0;
 		auto moved_to = Json::array();
 
 		for (const auto &piece : process.pieces) {
 			bytes += piece.range.bytes;
+			in_cxl += piece.at == At::cxl ? piece.range.bytes : 0;
 			idle += piece.quiet == looks_until_idle ? piece.range.bytes : 0;
-			if (piece.at != At::nowhere &&
-			    (piece.at == At::dram) != (piece.home == Home::dram))
-				misplaced += piece.range.bytes;
 		}
 		for (const auto &[node, moved] : process.moved_to)
 			moved_to.push_back({{"node", node}, {"bytes", moved}});
@@ -349,9 +442,9 @@ Json MemoryKeeper::to_json() const
 			{"ranges", process.declaration.ranges.size()},
 			{"bytes", bytes},
 			{"dram_budget_bytes", process.declaration.dram_bytes},
-			{"dram_bytes", bytes_at(process, At::dram)},
-			{"cxl_bytes", bytes_at(process, At::cxl)},
-			{"misplaced_bytes", misplaced},
+			{"dram_bytes", process.dram_bytes},
+			{"cxl_bytes", in_cxl},
+			{"misplaced_bytes", misplaced_bytes(process)},
 			{"to_dram_bytes", process.to_dram_bytes},
 			{"to_cxl_bytes", process.to_cxl_bytes},
 			{"failed_bytes", process.failed_bytes},
@@ -359,6 +452,7 @@ Json MemoryKeeper::to_json() const
 			{"order", process.declaration.ordered ? "declared" : "unknown"},
 			{"touched_bytes", process.watched ? Json(bytes - idle) : Json()},
 			{"idle_bytes", process.watched ? Json(idle) : Json()},
+			{"stream", process.stream ? process.stream->to_json() : Json()},
 		});
 	}
 	return json;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The runtime's own memory, declared and kept where its plan wants it: the first so many
 // bytes of each pass in DRAM would be as bad as any other; they are spread evenly, and stay.
+// Of a reader who says where he is some may come and go: see MemoryStream.
 #pragma once
 
 #include "lib/damon.hpp"
 #include "lib/error.hpp"
 #include "lib/json.hpp"
 #include "lib/memory_plan.hpp"
+#include "lib/memory_stream.hpp"
 #include "lib/pages.hpp"
 
 #include <cstddef>
@@ -28,11 +30,24 @@ struct MemoryDeclaration {
 	// Who has declared its own memory, by libitme; none: root, that of any process. It
 	// has only its own pages moved, and does not change what root has declared.
 	std::optional<std::uint32_t> user = {};
+
+	bool operator==(const MemoryDeclaration &) const = default;
 };
 
 struct MemoryNodes {
 	std::vector<int> dram, cxl; // frames of the second interleave
 	std::uint64_t bytes = 0;    // of all: no user declares more
+};
+
+// Pages that are to be moved, by whoever may wait for it.
+struct MemoryMove {
+	int pid = 0;
+	std::uint64_t declaration = 0; // the keeper's number for it
+	std::size_t piece = 0;
+	bool to_dram = false;
+	std::vector<std::uint64_t> pages = {};
+	int node = 0;
+	Whose whose = Whose::own;
 };
 
 class MemoryKeeper {
@@ -42,7 +57,8 @@ public:
 	// Where there is memory now.
 	void use(MemoryNodes nodes) { nodes_ = std::move(nodes); }
 
-	// Takes the place of what the process had declared before. Fails with a sentence.
+	// Takes the place of what the process had declared before, unless that was the same. Fails
+	// with a sentence.
 	Result<void> declare(const MemoryDeclaration &declaration);
 	// Leaves its pages where they are, to the kernel. False where it had declared nothing.
 	bool forget(int pid);
@@ -51,11 +67,17 @@ public:
 
 	// What is where? To be asked about once a second: pages come with their first touch, and
 	// the kernel moves them too. Forgets processes that have ended.
-	void look();
+	void look(std::uint64_t now_ns);
 	// What was accessed of a process in the last seconds, all of it that was looked at.
 	void hear(int pid, std::span<const Accessed> seen);
-	// Moves some pieces; true while there are more. At most some milliseconds' work.
-	bool step();
+	// A process begins to read at this byte of what it has declared. Fails with a sentence's
+	// end.
+	Result<void> at(int pid, std::uint64_t offset, std::uint64_t now_ns);
+	// What is to be moved now. One at a time: what became of it is told before the next.
+	[[nodiscard]] std::optional<MemoryMove> next(std::uint64_t now_ns);
+	// `nodes` as Pages::move() has it.
+	void moved(const MemoryMove &move, const Sys<std::vector<int>> &nodes,
+		   std::uint64_t took_ns);
 
 	// Another share of DRAM for what is declared already.
 	void set_dram(int pid, std::uint64_t bytes);
@@ -73,16 +95,18 @@ private:
 	enum class At : std::uint8_t { nowhere, dram, cxl };
 	struct Piece {
 		MemoryRange range;
-		Home home = Home::cxl;
-		int node = 0; // where it is wanted
+		Home home = Home::cxl;           // unless it is streamed
+		int dram_node = 0, cxl_node = 0; // where it goes in either
 		At at = At::nowhere;
-		bool tried =
-			false; // since the last look: what is held is not tried again and again
+		bool held = false; // at the last try since a look: it is not tried again and again
 		std::uint32_t quiet = 0; // looks without an access, one after the other
 	};
 	struct Process {
 		MemoryDeclaration declaration;
+		std::uint64_t number = 0;
 		std::vector<Piece> pieces = {};
+		std::uint64_t dram_bytes = 0; // of pieces that are there
+		std::optional<MemoryStream> stream = {};
 		std::uint64_t to_dram_bytes = 0, to_cxl_bytes = 0, failed_bytes = 0;
 		std::map<int, std::uint64_t> moved_to = {}; // node -> bytes
 		bool watched = false;                       // something was heard of it
@@ -93,13 +117,17 @@ private:
 	void settle_homes(Process &process) const;
 	static void make_idle_leave(Process &process);
 	[[nodiscard]] bool look_at(Process &process);
-	[[nodiscard]] std::uint64_t bytes_at(const Process &process, At at) const;
-	Piece *next(Process &process);
-	[[nodiscard]] bool move(Process &process, Piece &piece);
+	static bool belongs_in_dram(const Process &process, std::size_t piece);
+	static void put(Process &process, Piece &piece, At at);
+	static std::uint64_t misplaced_bytes(const Process &process);
+	static std::optional<MemoryStream::Step> next_of(const Process &process,
+							 std::uint64_t now_ns);
 
 	Pages &pages_;
 	MemoryNodes nodes_;
 	std::map<int, Process> processes_;
+	std::uint64_t declared_ = 0; // so many, up to now
+	int last_ = 0;               // process of which a piece was moved
 };
 
 } // namespace itme

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/pages.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <numa.h>
 #include <numaif.h>
@@ -35,9 +36,16 @@ Sys<std::vector<int>> KernelPages::move(int pid, std::span<const std::uint64_t> 
 					Whose whose)
 {
 	const std::vector<int> nodes(addresses.size(), node);
+	auto there = ask(pid, addresses, nodes.data(),
+			 whose == Whose::own ? MPOL_MF_MOVE : MPOL_MF_MOVE_ALL);
 
-	return ask(pid, addresses, nodes.data(),
-		   whose == Whose::own ? MPOL_MF_MOVE : MPOL_MF_MOVE_ALL);
+	// Of a huge page the second one is held, by the first, with which it goes.
+	if (there && std::ranges::find(*there, -EBUSY) != there->end())
+		if (const auto now = look(pid, addresses))
+			for (std::size_t i = 0; i < there->size(); i++)
+				if ((*there)[i] == -EBUSY && (*now)[i] == node)
+					(*there)[i] = node;
+	return there;
 }
 
 } // namespace itme

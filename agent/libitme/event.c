@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * STEP, AT, DONE and GUESS. The socket is not connected: each datagram looks itmed's up
- * by its path, so that an itmed that was started again, or later, is found, and
- * there is nothing to mend after fork(2).
+ * STEP, AT, DONE, GUESS and MEMORY_AT. The socket is not connected: each datagram looks
+ * itmed's up by its path, so that an itmed that was started again, or later, is found,
+ * and there is nothing to mend after fork(2).
  */
 #include "libitme/event.h"
 
@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 static_assert(ITME_STREAM_MAX + 1 == sizeof(((struct itme_event *)0)->stream),
 	      "a name has its NUL");
@@ -38,20 +39,25 @@ void itme_events_open(struct itme_region *region)
 		region->events = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
 
-/* The event has @more bytes behind it. */
-static void send_event(struct itme_region *region, struct itme_event *event, size_t more)
+/* The event has @more bytes behind it. As sendto(2). */
+static int send_to(int fd, const struct sockaddr_un *itmed, struct itme_event *event, size_t more)
 {
 	struct timespec now;
 
-	if (!region->granule_bytes)
-		return;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	event->size = (uint32_t)(sizeof(*event) + more);
 	event->version = ITME_EVENT_VERSION;
-	event->fd = region->fd;
 	event->time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	if (sendto(region->events, event, event->size, MSG_DONTWAIT | MSG_NOSIGNAL,
-		   (const struct sockaddr *)&region->itmed, sizeof(region->itmed)) < 0)
+	return (int)sendto(fd, event, event->size, MSG_DONTWAIT | MSG_NOSIGNAL,
+			   (const struct sockaddr *)itmed, sizeof(*itmed));
+}
+
+static void send_event(struct itme_region *region, struct itme_event *event, size_t more)
+{
+	if (!region->granule_bytes)
+		return;
+	event->fd = region->fd;
+	if (send_to(region->events, &region->itmed, event, more) < 0)
 		atomic_fetch_add_explicit(&region->lost_events, 1, memory_order_relaxed);
 }
 
@@ -142,4 +148,22 @@ int itme_region_guess(struct itme_region *region, const char *stream,
 uint64_t itme_region_lost_events(const struct itme_region *region)
 {
 	return atomic_load_explicit(&region->lost_events, memory_order_relaxed);
+}
+
+/* There is no handle to keep a socket in, nor one that a child would share: one a call. */
+int itme_memory_at(uint64_t offset)
+{
+	struct itme_event event = {.kind = ITME_EVENT_MEMORY_AT, .fd = -1, .offset = offset};
+	struct sockaddr_un itmed;
+	int fd, err = 0;
+
+	if (!itme_socket_of("ITME_EVENTS", ITME_EVENT_SOCKET, &itmed))
+		return -ENOENT;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (send_to(fd, &itmed, &event, 0) < 0)
+		err = -errno;
+	close(fd);
+	return err;
 }

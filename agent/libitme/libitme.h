@@ -35,7 +35,8 @@ extern "C" {
  * and forgotten, never waited with, and lost where itmed does not run or does not
  * keep up (itme_region_lost_events()).
  *
- * itme_memory_declare() is about memory that is in no region, and asks itmed.
+ * itme_memory_declare() is about memory that is in no region, and asks itmed;
+ * itme_memory_at() is an event about it.
  *
  * On a file that is no region of ITME hints become posix_fadvise(2), events
  * nothing, and what that cannot do is -EOPNOTSUPP. So a runtime need not know
@@ -364,6 +365,24 @@ struct itme_memory {
  */
 int itme_memory_declare(const struct itme_memory *ranges, uint32_t count, uint64_t dram_bytes,
 			uint32_t flags);
+
+/**
+ * itme_memory_at - the read of own memory begins here, now
+ * @offset: a byte of the declared ranges, counted in their order; all before it is done with
+ *
+ * For who reads what he has declared in its order, pass by pass: told at each item of a pass,
+ * a layer or less, itmed may move what comes next to DRAM just ahead, in the place of what
+ * was just read, where it finds passes to be shorter by that. A pass ends where the offset
+ * goes back from the second half of what is declared to the first. Whoever says nothing has
+ * his memory placed, and left there.
+ *
+ * An event, sent and forgotten, and not waited with: what the next one tells is enough. Some
+ * microseconds, for a socket of its own; the environment's ITME_EVENTS names itmed's.
+ *
+ * Return: 0: sent, whether it is of use or not; -ENOENT, -ECONNREFUSED: itmed does not run;
+ * -EAGAIN: its queue is full; what socket(2) says.
+ */
+int itme_memory_at(uint64_t offset);
 
 /**
  * itme_memory_forget - leave all that was declared to the kernel again, where it is

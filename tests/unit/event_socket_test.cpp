@@ -49,6 +49,17 @@ itme_event done_event()
 	return event;
 }
 
+itme_event memory_event()
+{
+	auto event = position_event();
+
+	event.kind = ITME_EVENT_MEMORY_AT;
+	event.fd = -1;
+	event.pass = 0;
+	event.offset = 5;
+	return event;
+}
+
 std::span<const std::byte> bytes_of(const itme_event &event)
 {
 	return std::as_bytes(std::span{&event, 1});
@@ -154,6 +165,11 @@ TEST(Declaration, SaysWhatWasSent)
 	EXPECT_EQ(said->length, 1);
 	EXPECT_EQ(said->next_use, Declaration::never);
 
+	said = itme::parse_declaration(bytes_of(memory_event()));
+	ASSERT_TRUE(said);
+	EXPECT_EQ(said->kind, Declaration::Kind::memory);
+	EXPECT_EQ(said->offset, 5);
+
 	// A newer library's, that says nothing new.
 	std::vector<std::byte> longer(sizeof(event) + 8);
 	event.size = static_cast<std::uint32_t>(longer.size());
@@ -218,7 +234,7 @@ TEST(Declaration, RefusesWhatIsNotWellFormed)
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.size++; }));
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.version++; }));
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.kind = 0; }));
-	EXPECT_TRUE(refuses(at, [](auto &event) { event.kind = 5; }));
+	EXPECT_TRUE(refuses(at, [](auto &event) { event.kind = 6; }));
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.fd = -1; }));
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.pass = 0; }));
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.offset = 1; }));
@@ -227,6 +243,13 @@ TEST(Declaration, RefusesWhatIsNotWellFormed)
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.reserved = 1; }));
 	EXPECT_TRUE(refuses(at, [](auto &event) { event.stream[63] = 'x'; }));
 	EXPECT_TRUE(refuses(at, [](auto &event) { std::memset(event.stream, 'x', 64); }));
+	const auto memory = memory_event();
+	EXPECT_TRUE(refuses(memory, [](auto &event) { event.fd = 0; }));
+	EXPECT_TRUE(refuses(memory, [](auto &event) { event.pass = 1; }));
+	EXPECT_TRUE(refuses(memory, [](auto &event) { event.position = 1; }));
+	EXPECT_TRUE(refuses(memory, [](auto &event) { event.length = 1; }));
+	EXPECT_TRUE(refuses(memory, [](auto &event) { event.next_use = 1; }));
+	EXPECT_TRUE(refuses(memory, [](auto &event) { event.stream[0] = 'x'; }));
 	EXPECT_TRUE(refuses(step, [](auto &event) { event.position = 1; }));
 	EXPECT_TRUE(refuses(done, [](auto &event) { event.pass = 1; }));
 	EXPECT_TRUE(refuses(done, [](auto &event) { event.position = 1; }));
@@ -288,10 +311,17 @@ TEST(EventSocket, TellsWhoSaidWhatOfWhich)
 	EXPECT_EQ(world.taken[0].time_ns, event.time_ns);
 	EXPECT_EQ(world.taken[1].pid, child);
 	EXPECT_LE(world.taken[1].time_ns, itme::monotonic_ns());
+	// Of its own memory, and so of no region.
+	world.send(memory_event(), -1);
+	world.run(3);
+	ASSERT_EQ(world.taken.size(), 3);
+	EXPECT_EQ(world.taken[2].kind, Declaration::Kind::memory);
+	EXPECT_EQ(world.taken[2].pid, getpid());
+	EXPECT_EQ(world.taken[2].region, itme::RegionId{});
 	std::strcpy(event.stream, "unknown");
 	world.send(event, world.file.get());
-	world.run(3);
-	EXPECT_EQ(world.events.to_json().dump(), R"({"taken":2,"ignored":1,"refused":0})");
+	world.run(4);
+	EXPECT_EQ(world.events.to_json().dump(), R"({"taken":3,"ignored":1,"refused":0})");
 }
 
 TEST(EventSocket, BearsWhatAnybodySends)

@@ -483,6 +483,39 @@ TEST(Libitme, EventsSayWhatWasDeclared)
 	EXPECT_EQ(itme_region_lost_events(region.get()), 0);
 }
 
+TEST(Libitme, PositionsInOwnMemory)
+{
+	Module module;
+	const Events events{module};
+	const auto before = open_files();
+	itme_event event{};
+	pid_t sender = 0;
+
+	EXPECT_EQ(itme_memory_at(1), -ENOENT); // nobody listens
+	{
+		const Listener itmed{events.path};
+
+		EXPECT_EQ(itme_memory_at(1ULL << 40), 0);
+		ASSERT_TRUE(itmed.receive(event, &sender));
+		EXPECT_EQ(sender, getpid());
+		EXPECT_EQ(event.size, sizeof(event));
+		EXPECT_EQ(event.version, ITME_EVENT_VERSION);
+		EXPECT_EQ(event.kind, ITME_EVENT_MEMORY_AT);
+		EXPECT_EQ(event.fd, -1);
+		EXPECT_EQ(event.offset, 1ULL << 40);
+		EXPECT_EQ(event.length, 0);
+		EXPECT_EQ(event.pass, 0);
+		EXPECT_GT(event.time_ns, 0);
+		int err = 0;
+		for (int i = 0; i < 100000 && err == 0; i++)
+			err = itme_memory_at(0);
+		EXPECT_EQ(err, -EAGAIN); // a full queue is not waited for
+	}
+	setenv("ITME_EVENTS", "", 1);
+	EXPECT_EQ(itme_memory_at(0), -ENOENT);
+	EXPECT_EQ(open_files(), before);
+}
+
 TEST(Libitme, WithoutItmedEventsAreCountedAndNothingElse)
 {
 	Module module;

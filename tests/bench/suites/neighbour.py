@@ -3,15 +3,18 @@
 own memory of a program."""
 
 import contextlib
+import ctypes
 import json
+import mmap
 import os
 import pathlib
+import statistics
 import subprocess
 import threading
 import time
 
 import agent
-from bench import Failure
+from bench import GRANULE, Failure
 from suite import Measurement, Row, Suite, sample
 
 MIB = 1 << 20
@@ -85,52 +88,169 @@ def pressure(bench):
 
 # Memory that a program has itself
 
+WEIGHTS = 64 * MIB
+READS = 4  # of each item in a pass: a batch of so many tokens
+WARM, PASSES = 14, 6  # before, the peers find their places, and itmed measures and tries
+GROUP = pathlib.Path("/sys/fs/cgroup/anon_cycle")
+MCL_CURRENT, MCL_FUTURE = 1, 2
+
+
+# What is kept free of DRAM, on the lists of each processor too, is to be little beside a share,
+# and enough for the kernel.
+RESERVE = {
+    "/proc/sys/vm/min_free_kbytes": 16384,
+    "/proc/sys/vm/percpu_pagelist_high_fraction": 1000,
+}
+
+
+def kept_free(mark):
+    """Bytes up to a watermark of DRAM's zones."""
+    pages, node = 0, ""
+    for line in pathlib.Path("/proc/zoneinfo").read_text().splitlines():
+        words = line.replace(",", " ").split()
+        if words[:1] == ["Node"]:
+            node = words[1]
+        elif node == "0" and words[:1] == [mark]:
+            pages += int(words[1])
+    return pages * 4096
+
 
 @contextlib.contextmanager
-def balloon(bench, left):
-    """Of DRAM, only so many bytes are free meanwhile."""
-    drop_caches()
-    size = meminfo("MemFree", 0) - left
+def hog(bench, size):
+    """So much of DRAM is locked meanwhile."""
     with subprocess.Popen(
         [bench.local("tests/bench/hog"), f"--bytes={size}", "--node=0", "--hold"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-    ) as hog:
-        if not hog.stdout.readline():
+    ) as process:
+        if not process.stdout.readline():
             raise Failure("the balloon did not get its memory")
         try:
             yield
         finally:
-            hog.stdin.close()
+            process.stdin.close()
 
 
-SHARE = 128 * MIB
-SLACK = 96 * MIB  # for the programs themselves, and the kernel's watermarks
+@contextlib.contextmanager
+def balloon(bench, left):
+    """Of DRAM, about so many bytes are free meanwhile."""
+    drop_caches()
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):  # what is asked for shakes free what was not counted, by and by
+            size = (meminfo("MemFree", 0) - left) // GRANULE * GRANULE
+            if size > 0:
+                stack.enter_context(hog(bench, size))
+            time.sleep(0.5)
+        yield
 
 
-def cycle(bench, prepare):
-    """Seconds of a pass over twice DRAM's share, once prepare(pid, address, bytes) is done."""
-    passes = 20 if bench.quick else 60
-    with balloon(bench, SHARE + SLACK):
-        with subprocess.Popen(
-            [
-                bench.local("tests/bench/anon_cycle"),
-                f"--bytes={2 * SHARE}",
-                f"--warm={passes}",
-                f"--passes={passes}",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as program:
-            where = json.loads(program.stdout.readline())
-            with prepare(where["pid"], where["address"]):
-                program.stdin.write("\n")
-                program.stdin.flush()
-                said = program.stdout.readline()
-            if program.wait() != 0:
-                raise Failure(f"anon_cycle ended with status {program.returncode}")
-            return json.loads(said)["median"]
+@contextlib.contextmanager
+def locked(bench):
+    """What measures stays in DRAM: code in emulated CXL memory stands still, and a peer that moves
+    the memory of others away has more than its share."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = ("itmed", "itmectl", "tests/bench/anon_cycle", "tests/bench/hog")
+    folder = [pathlib.Path(bench.local(name)).parent for name in names][0]
+    if libc.mlockall(MCL_CURRENT | MCL_FUTURE) < 0:
+        raise Failure(f"mlockall: {os.strerror(ctypes.get_errno())}")
+    with contextlib.ExitStack() as stack:
+        stack.callback(libc.munlockall)
+        for path in folder.iterdir():
+            file = stack.enter_context(open(path, "rb"))
+            stack.enter_context(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+        yield
+
+
+def group(bench):
+    """A cgroup, by which DAMOS knows the program."""
+    if not (GROUP.parent / "cgroup.procs").exists():
+        bench.mount("-t", "cgroup2", "none", GROUP.parent)
+    write(GROUP.parent / "cgroup.subtree_control", "+memory")
+    GROUP.mkdir(exist_ok=True)
+    return True
+
+
+def in_dram(where):
+    """Bytes of the program's memory that are."""
+    for line in pathlib.Path(f"/proc/{where['pid']}/numa_maps").read_text().splitlines():
+        if line.split()[0] == f"{where['address']:x}":
+            pages = [word[3:] for word in line.split() if word.startswith("N0=")]
+            return 4096 * sum(int(count) for count in pages)
+    raise Failure("the program's memory is not to be seen")
+
+
+def link(bench):
+    """Bytes a second of CXL memory: read, moved to DRAM, and back."""
+
+    def measure():
+        options = ("--bytes=16777216", "--rounds=3")
+        there, here = (f"--from={NODE}", "--to=0"), ("--from=0", f"--to={NODE}")
+        return [
+            bench.program("copy_rate", *options, *more)["bytes_per_s"]
+            for more in (there, (*there, "--move"), (*here, "--move"))
+        ]
+
+    return bench.keep("link", measure)
+
+
+def work_seconds(bench):
+    """Of a pass: what it takes to move half of the memory to DRAM, and back."""
+    _, up, down = link(bench)
+    return WEIGHTS / 2 * (1 / up + 1 / down)
+
+
+def cycle(bench, name, dram=0):
+    """Of a side's measured passes over all of the memory: seconds, and bytes in DRAM, medians. DRAM
+    has room for half of it, above the watermark that the side keeps to."""
+    side, mark = SIDES[name]
+    items = WEIGHTS // GRANULE
+    work = int(bench.work_rate() * work_seconds(bench) / items)
+    command = [bench.local("tests/bench/anon_cycle"), f"--bytes={WEIGHTS}", f"--item={GRANULE}"]
+    command += [f"--reads={READS}", f"--work={work}", f"--dram={dram}"]
+    command += [f"--warm={WARM}", f"--passes={PASSES}"]
+    bench.keep("group", lambda: group(bench))
+    sockets = pathlib.Path("/run/itme-bench")
+    environment = os.environ | {
+        "ITME_MEMORY": str(sockets / "memory.sock"),
+        "ITME_EVENTS": str(sockets / "events.sock"),
+    }
+    kills = oom_kills()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locked(bench))
+        stack.enter_context(knobs(RESERVE))
+        tell = stack.enter_context(side(bench))
+        stack.enter_context(balloon(bench, WEIGHTS // 2 + kept_free(mark)))
+        program = stack.enter_context(
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment,
+                preexec_fn=lambda: write(GROUP / "cgroup.procs", os.getpid()),
+            )
+        )
+        where = json.loads(program.stdout.readline())
+        program.stdin.write("\n")
+        program.stdin.flush()
+        resident, how = [], ""
+        for number in range(WARM + PASSES - 1):
+            said = program.stdout.readline()
+            if not said:
+                break
+            if number >= WARM:
+                resident.append(in_dram(where))
+                how = tell()
+        last = program.stdout.read().splitlines()[-1:]
+        if oom_kills() != kills:
+            raise Failure("anon_cycle: somebody was killed for want of memory")
+        if program.wait() != 0 or not last:
+            raise Failure(f"anon_cycle ended with status {program.returncode}")
+        figures = json.loads(last[0])
+        passes = ", ".join(f"{seconds:.2f}" for seconds in figures["passes"])
+        there = ", ".join(f"{size / MIB:.0f}" for size in resident)
+        print(f"    {name}: passes of {passes} s, with {there} MiB in DRAM {how}", flush=True)
+        return figures["median"], statistics.median(resident)
 
 
 @contextlib.contextmanager
@@ -146,33 +266,47 @@ def knobs(values):
             write(path, value)
 
 
+MPOL_DEFAULT, MPOL_BIND = 0, 2
+
+
+@contextlib.contextmanager
+def in_dram_only():
+    """Whoever is started meanwhile has its memory there, as long as there is any."""
+    numa = ctypes.CDLL("libnuma.so.1", use_errno=True)
+    mask = ctypes.c_ulong(1 << 0)
+    if numa.set_mempolicy(MPOL_BIND, ctypes.byref(mask), 8 * ctypes.sizeof(mask)) < 0:
+        raise Failure(f"set_mempolicy: {os.strerror(ctypes.get_errno())}")
+    try:
+        yield
+    finally:
+        numa.set_mempolicy(MPOL_DEFAULT, None, 0)
+
+
+@contextlib.contextmanager
 def by_itmed(bench):
-    @contextlib.contextmanager
-    def prepare(pid, address):
-        with agent.itmed_alone(bench) as itmed:
-            itmed.memory("declare", str(pid), f"--dram={SHARE}", f"--range={address:x}+{2 * SHARE}")
-            itmed.wait_for(
-                "declared memory is where it should be",
-                lambda: itmed.memory("show")["processes"][0]["misplaced_bytes"] == 0,
-            )
-            yield
-
-    return cycle(bench, prepare)
-
-
-TIERING = {
-    "/proc/sys/kernel/numa_balancing": 2,
-    "/sys/kernel/mm/numa/demotion_enabled": "true",
-}
+    with contextlib.ExitStack() as stack:
+        as_systemd = {"/proc/sys/net/unix/max_dgram_qlen": 512}
+        stack.enter_context(knobs(DEMOTION | as_systemd))
+        with in_dram_only():
+            itmed = stack.enter_context(agent.itmed_alone(bench))
+        itmed.memory("show")
+        maps = pathlib.Path(f"/proc/{itmed.process.pid}/maps").read_text().splitlines()
+        for path in {line.split()[5] for line in maps if len(line.split()) == 6}:
+            if path.startswith("/"):
+                file = stack.enter_context(open(path, "rb"))
+                stack.enter_context(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+        yield lambda: itmed.memory("show")["processes"][0]["stream"]["why"]
 
 
+# For all: a kernel that is short of memory while DRAM is filled would kill somebody.
+DEMOTION = {"/sys/kernel/mm/numa/demotion_enabled": "true"}
+TIERING = {"/proc/sys/kernel/numa_balancing": 2} | DEMOTION
+
+
+@contextlib.contextmanager
 def by_kernel(bench):
-    @contextlib.contextmanager
-    def prepare(_pid, _address):
-        with knobs(TIERING):
-            yield
-
-    return cycle(bench, prepare)
+    with knobs(TIERING):
+        yield lambda: ""
 
 
 def memory_blocks(node):
@@ -214,37 +348,66 @@ def damos(number, ranges, action, target, least, most):
         write(scheme / f"access_pattern/{name}/max", high)
     write(scheme / "quotas/bytes", 200 * MIB)
     write(scheme / "quotas/reset_interval_ms", 1000)
+    # The program's pages alone, as others' locked memory would be moved as well. Hot are those
+    # read since DAMON looked last, cold those that were not.
+    write(scheme / "filters/nr_filters", 2)
+    write(scheme / "filters/0/type", "memcg")
+    write(scheme / "filters/0/memcg_path", f"/{GROUP.name}")
+    write(scheme / "filters/0/matching", "N")
+    write(scheme / "filters/1/type", "young")
+    write(scheme / "filters/1/matching", "Y" if action == "migrate_cold" else "N")
 
 
+@contextlib.contextmanager
 def by_damos(bench):
-    @contextlib.contextmanager
-    def prepare(_pid, _address):
+    write("/proc/sys/kernel/hung_task_timeout_secs", 0)  # to stop it takes as long as its moves
+    with knobs(DEMOTION):
         write(DAMON / "nr_kdamonds", 2)
         try:
             damos(0, memory_blocks(0), "migrate_cold", NODE, 0, 0)
             damos(1, memory_blocks(NODE), "migrate_hot", 0, 1, MOST)
             for number in (0, 1):
                 write(DAMON / f"{number}/state", "on")
-            yield
+            yield lambda: ""
         finally:
             for number in (0, 1):
                 if (DAMON / f"{number}/state").read_text().strip() == "on":
                     write(DAMON / f"{number}/state", "off")
             write(DAMON / "nr_kdamonds", 0)
 
-    return cycle(bench, prepare)
+
+# And the watermark of DRAM above which it leaves off, or begins to.
+SIDES = {
+    "kernel": (by_kernel, "promo"),
+    "damos": (by_damos, "high"),
+    "itmed": (by_itmed, "promo"),
+}
 
 
 def anon_cycle(bench):
-    sides = {"itmed": by_itmed, "kernel": by_kernel, "damos": by_damos}
-    order = list(sides)
-    bench.random.shuffle(order)
-    seconds = {side: sides[side](bench) for side in order}
-    print("    a pass: " + ", ".join(f"{side} {seconds[side]:.4f} s" for side in sides), flush=True)
-    return {
-        f"anon_cycle_{peer}": sample(subject=seconds[peer], peer=seconds["itmed"])
-        for peer in ("kernel", "damos")
-    }
+    """Beside each peer itmed has what of DRAM that peer had, and no more."""
+    peers = [name for name in SIDES if name != "itmed"]
+    read, up, down = link(bench)
+    samples = {}
+    bench.random.shuffle(peers)
+    for peer in peers:
+        seconds, dram = cycle(bench, peer)
+        share = int(dram) // GRANULE * GRANULE
+        if not WEIGHTS // 8 <= share <= WEIGHTS * 3 // 4:
+            raise Failure(f"anon_cycle: {peer} had {share / MIB:.0f} MiB in DRAM: far from half")
+        subject, dram = cycle(bench, "itmed", share)
+        if dram > share:
+            raise Failure(f"anon_cycle: itmed had {dram / MIB:.0f} of {share / MIB:.0f} MiB")
+        moves = (WEIGHTS - share) * min(READS / read, 1 / up + 1 / down)
+        print(
+            f"    share {share / MIB:.0f} of {WEIGHTS / MIB:.0f} MiB: {peer} {seconds:.2f} s,"
+            f" itmed {subject:.2f} s; bound: work {work_seconds(bench):.2f} s,"
+            f" CXL memory {moves:.2f} s"
+            f" (MB/s: read {read / 1e6:.0f}, moved up {up / 1e6:.0f}, down {down / 1e6:.0f})",
+            flush=True,
+        )
+        samples[f"anon_cycle_{peer}"] = sample(subject=seconds, peer=subject)
+    return samples
 
 
 # A node that goes, and budgets that change
@@ -377,6 +540,7 @@ SUITE = Suite(
         "tight": ("--cxl=none", "--dram=1536M"),
         "node": ("--cxl=standin", "--cxl-size=512M", "--dram=1536M"),
         "tiers": ("--cxl=standin", "--cxl-size=768M", "--dram=1536M"),
+        "slow": ("--cxl=type3", "--cxl-movable", "--cxl-size=512M", "--dram=1536M"),
     },
     files={"data": DATA},
     drive_bytes=768 * MIB,
@@ -388,7 +552,7 @@ SUITE = Suite(
                 Row("anon_cycle_kernel", goal=1.3, better="higher"),
                 Row("anon_cycle_damos", goal=1.3, better="higher"),
             ),
-            guest="tiers",
+            guest="slow",
             runs=3,
             quick=1,
         ),
