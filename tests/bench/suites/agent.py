@@ -394,7 +394,7 @@ SUITE = Suite(
         "llama": ("--cxl=none", "--dram=1536M", "--nvme-mbps=50"),
     },
     files={"data": MODEL, "twin": MODEL, "small": SMALL, "other": SMALL, "experts": Experts.WHOLE},
-    drive_bytes=2560 * MIB,
+    drive_bytes=3072 * MIB,
     measurements=(
         measurement(
             dense_05,
