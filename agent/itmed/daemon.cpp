@@ -411,8 +411,9 @@ void Daemon::tell_state()
 	const bool now_ready =
 		ready_ || restorer_.tried() || monotonic_ns() >= started_ns_ + patience_ns;
 	const State state{now_ready, mounts_.size(), there, waiting};
-	if (!now_ready || state == told_state_)
-		return; // each turn of the loop asks
+	// Each turn of the loop asks. After a reload it is to be said again.
+	if (!now_ready || (ready_ && state == told_state_))
+		return;
 	const auto status = std::to_string(mounts_.size()) + " mounted, " + std::to_string(there) +
 			    " restored, " + std::to_string(waiting) + " waiting";
 	if (ready_)
