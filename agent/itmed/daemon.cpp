@@ -410,7 +410,7 @@ void Daemon::tell_state()
 	}
 	const bool now_ready =
 		ready_ || restorer_.tried() || monotonic_ns() >= started_ns_ + patience_ns;
-	const State state{now_ready, mounts_.size(), there, waiting};
+	const State state{mounts_.size(), there, waiting};
 	// Each turn of the loop asks. After a reload it is to be said again.
 	if (!now_ready || (ready_ && state == told_state_))
 		return;

@@ -112,8 +112,8 @@ private:
 	std::map<Path, std::optional<Result<Schedule>>> schedules_;
 	std::set<std::string> told_; // what is missing, as the log has it
 	std::set<std::string> told_plans_;
-	// As systemd was told: ready, and how many are mounted, restored and waiting.
-	using State = std::tuple<bool, std::size_t, std::size_t, std::size_t>;
+	// As systemd was told: how many are mounted, restored and waiting.
+	using State = std::tuple<std::size_t, std::size_t, std::size_t>;
 	State told_state_{};
 	bool ready_ = false, ends_ = false;
 };

@@ -6,25 +6,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <ctime>
 #include <sys/epoll.h>
 
 namespace itme {
 
 namespace {
 
-constexpr std::uint64_t second_ns = 1'000'000'000, ms_ns = 1'000'000;
+constexpr std::uint64_t ms_ns = 1'000'000;
 
 } // namespace
-
-std::uint64_t monotonic_ns()
-{
-	timespec now{};
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return static_cast<std::uint64_t>(now.tv_sec) * second_ns +
-	       static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 Result<Loop> Loop::make()
 {

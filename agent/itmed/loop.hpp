@@ -2,6 +2,7 @@
 // One epoll: everything that itmed does begins with one of its callbacks.
 #pragma once
 
+#include "lib/clock.hpp"
 #include "lib/error.hpp"
 #include "lib/fd.hpp"
 
@@ -31,8 +32,5 @@ private:
 	Fd epoll_;
 	std::map<int, std::shared_ptr<Callback>> callbacks_;
 };
-
-// CLOCK_MONOTONIC, as BPF counts it.
-[[nodiscard]] std::uint64_t monotonic_ns();
 
 } // namespace itme
