@@ -254,6 +254,16 @@ std::vector<std::uint64_t> Follower::wanted_watches()
 	return granules;
 }
 
+std::uint64_t Follower::patience_ns(std::uint64_t watch_ns) const
+{
+	// What it takes here, and for the reader a fault and a flush of the TLB: as much again.
+	const auto bearable_ns = 100 * 2 * watch_ns * landmarks_.steps();
+
+	// Twice: of passes that are not followed each time, one that was seen looks as long as
+	// this patience.
+	return pass_ns_ > 0 && pass_ns_ < 2 * bearable_ns ? bearable_ns : pass_ns_ / 4;
+}
+
 std::vector<std::string> Follower::degradations() const
 {
 	std::vector<std::string> sentences;

@@ -106,6 +106,10 @@ public:
 	// Granules to be watched from now on. Each is named once, until it was touched or
 	// a whole pass went by without that.
 	[[nodiscard]] std::vector<std::uint64_t> wanted_watches();
+	// So long it may be until they are set again, where setting one takes so long: a quarter
+	// of a pass. A pass that would be a hundredth longer by all of them is not followed
+	// each time. 0 before there was a pass.
+	[[nodiscard]] std::uint64_t patience_ns(std::uint64_t watch_ns) const;
 	// How long the last pass took that was seen to begin and to end; 0 before the runtime
 	// that is followed has done one.
 	[[nodiscard]] std::uint64_t pass_ns() const { return pass_ns_; }

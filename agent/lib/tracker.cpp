@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/tracker.hpp"
 
+#include "lib/clock.hpp"
 #include "lib/device.hpp"
 #include "lib/region_names.hpp"
 
@@ -25,6 +26,7 @@ struct Tracker::State {
 		std::vector<Follower> followers;
 		std::optional<Learning> learning; // where the order is not declared
 		std::string problem;              // with a watch
+		std::uint64_t watch_ns = 0;       // that setting one takes, about
 		bool touched = false;             // since the last process went
 
 		[[nodiscard]] std::uint64_t granules() const
@@ -86,7 +88,10 @@ void Tracker::State::watch(Followed &region, std::uint64_t now_ns)
 	}
 	if (hints.empty())
 		return;
+	const auto began_ns = monotonic_ns();
 	const auto done = carry_out(region.region, hints);
+	const auto each_ns = (monotonic_ns() - began_ns) / hints.size();
+	region.watch_ns = region.watch_ns == 0 ? each_ns : (3 * region.watch_ns + each_ns) / 4;
 	int err = done ? 0 : done.error();
 	for (std::size_t i = 0; done && i < done->size() && err == 0; i++)
 		err = (*done)[i].error;
@@ -188,7 +193,7 @@ std::uint64_t Tracker::patience_ns() const
 		if (!region.touched)
 			continue;
 		for (const auto &follower : region.followers)
-			patience = std::min(patience, follower.pass_ns() / 4);
+			patience = std::min(patience, follower.patience_ns(region.watch_ns));
 	}
 	return std::max(patience, least_ns);
 }

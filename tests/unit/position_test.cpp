@@ -194,6 +194,26 @@ TEST(Position, APassIsTimedWhereItWasSeenToBegin)
 	EXPECT_EQ(follower.pass_ns(), 30);
 }
 
+TEST(Position, ShortPassesAreNotFollowedEachTime)
+{
+	constexpr std::uint64_t ms = 1'000'000;
+	Follower follower(region, landmarks());
+	const auto pass = [&](std::uint64_t now) {
+		for (const std::uint64_t granule : {0, 3, 5, 8})
+			(void)follower.see(event(Event::Kind::touch, granule, ++now));
+	};
+
+	EXPECT_EQ(follower.patience_ns(1000), 0);
+	pass(1 * ms);
+	pass(101 * ms);
+	pass(201 * ms);
+	EXPECT_EQ(follower.pass_ns(), 100 * ms);
+	EXPECT_EQ(follower.patience_ns(1000), 25 * ms);     // 5 watches cost 10 us of 100 ms
+	EXPECT_EQ(follower.patience_ns(200'000), 200 * ms); // 2 ms: a hundredth of 200 ms
+	pass(401 * ms); // it was seen again after so long, and is not taken for a longer one
+	EXPECT_EQ(follower.patience_ns(200'000), 200 * ms);
+}
+
 TEST(Position, LostWatchesAreSetAgain)
 {
 	Follower follower(region, landmarks());
