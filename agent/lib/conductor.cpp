@@ -192,14 +192,18 @@ void Conductor::State::drop(RegionState &region, const std::vector<std::uint32_t
 // ----------------------------------------------------------------------
 // Hints
 
-void Conductor::State::give(const InstanceState &instance, RegionState &region, StreamState &stream,
+void Conductor::State::give(InstanceState &instance, RegionState &region, StreamState &stream,
 			    std::uint64_t now_ns)
 {
 	const auto due = stream.executor.take();
-	const auto pass_ns = stream.meter.pass_ns().value_or(0);
+	// By the plan, not as measured: who has fallen behind would get later deadlines for it, and
+	// so stay behind.
+	const auto pass_ns = static_cast<std::uint64_t>(stream.plan.timing.pass_s * 1e9);
+	const auto each_ns = pass_ns / std::max<std::uint64_t>(stream.executor.streamed(), 1);
 	const Tier top = instance.window_in_cxl ? Tier::cxl : Tier::dram;
 	std::vector<Hint> hints;
 	std::vector<std::pair<std::size_t, std::uint64_t>> fetches; // hint, ticket
+	auto behind_ns = stream.served.behind_ns(instance.most_served_ns, pass_ns);
 
 	for (const auto &one : due) {
 		Hint hint{.tier = top,
@@ -208,11 +212,13 @@ void Conductor::State::give(const InstanceState &instance, RegionState &region, 
 
 		switch (one.op) {
 		case DueHint::Op::fetch:
-			// Of two streams the one that needs it first goes first. What is
-			// late is wanted all the same, for longer than any pass takes.
+			// Of two streams the one goes first that needs it first, or that is
+			// behind. What is late is wanted all the same, for longer than any
+			// pass takes.
 			if (pass_ns > 0)
-				hint.deadline_ns = now_ns + instance.longest_ns +
-						   pass_ns * one.ahead / stream.executor.streamed();
+				hint.deadline_ns = now_ns + instance.longest_ns + pass_ns +
+						   each_ns * one.ahead - behind_ns;
+			behind_ns -= std::min(behind_ns, each_ns);
 			fetches.emplace_back(hints.size(), one.ticket);
 			break;
 		case DueHint::Op::back:
@@ -233,11 +239,14 @@ void Conductor::State::give(const InstanceState &instance, RegionState &region, 
 		const bool taken = results && (*results)[index].error == 0 &&
 				   (*results)[index].clipped_bytes == 0;
 
-		if (taken)
+		if (taken) {
+			stream.served.add(each_ns);
 			continue;
+		}
 		stream.executor.refused(ticket); // and those behind it
 		break;
 	}
+	instance.most_served_ns = std::max(instance.most_served_ns, stream.served.ns());
 }
 
 void Conductor::carry_out(std::uint64_t now_ns)

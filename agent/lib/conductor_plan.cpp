@@ -135,12 +135,14 @@ void Conductor::State::adopt(const InstanceState &instance, const Plan &plan,
 // No plan: nothing of it is kept, nothing is hinted.
 void Conductor::State::leave(RegionState &region)
 {
+	InstanceState nothing;
+
 	region.planned = region.fits = region.settled = false;
 	region.set.want_nothing();
 	region.set.unpin(region.fd);
 	for (auto &stream : region.streams) {
 		stream.executor.end();
-		give({}, region, stream, 0); // takes its hints back
+		give(nothing, region, stream, 0); // takes its hints back
 		drop(region, stream.guesses.end());
 		stream.guesses.allow(0, 0);
 		stream.executor = Executor{{}, 1, stream.executor};

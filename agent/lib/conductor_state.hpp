@@ -10,6 +10,7 @@
 #include "lib/meter.hpp"
 #include "lib/plan.hpp"
 #include "lib/resident_set.hpp"
+#include "lib/served.hpp"
 #include "lib/store_rate.hpp"
 
 #include <algorithm>
@@ -53,6 +54,7 @@ struct StreamState {
 	std::uint64_t streamed_bytes = 0;
 	double compute_s = 0;  // measured, that the plan was made with; 0: estimated
 	std::uint32_t pid = 0; // who reads
+	Served served;
 };
 
 struct RegionState {
@@ -109,6 +111,7 @@ struct Conductor::State {
 		std::optional<Joint> joint;
 		// Longer than a pass of any stream: hints that are so late expire.
 		std::uint64_t longest_ns = second_ns;
+		std::uint64_t most_served_ns = 0; // of its streams
 	};
 	using Regions = std::vector<RegionState *>;
 
@@ -144,7 +147,7 @@ struct Conductor::State {
 	static void allow_guesses(const RegionState &region, StreamState &stream,
 				  std::uint64_t room);
 	static void leave(RegionState &region);
-	static void give(const InstanceState &instance, RegionState &region, StreamState &stream,
+	static void give(InstanceState &instance, RegionState &region, StreamState &stream,
 			 std::uint64_t now_ns);
 	static void begin_pass(RegionState &region, StreamState &stream);
 	static void drop(RegionState &region, const std::vector<std::uint32_t> &granules);
