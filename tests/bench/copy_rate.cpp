@@ -14,6 +14,8 @@ using namespace itme::replay;
 
 namespace {
 
+constexpr uint64_t piece = 2 << 20; // as itmed moves them
+
 struct Options {
 	uint64_t bytes = 64ULL << 20;
 	int from = 0, to = 0, rounds = 10;
@@ -45,12 +47,12 @@ Result<char *> memory_of(int node, uint64_t bytes)
 // To the node, whose bytes a second are wanted, or back.
 Result<void> move(char *memory, uint64_t bytes, int node)
 {
-	constexpr uint64_t page = 4096, count = (2 << 20) / page;
+	constexpr uint64_t page = 4096, count = piece / page;
 	const std::vector<int> nodes(count, node);
 	std::vector<int> status(count);
 	std::vector<void *> pages(count);
 
-	for (uint64_t at = 0; at < bytes; at += count * page) {
+	for (uint64_t at = 0; at < bytes; at += piece) {
 		for (uint64_t i = 0; i < count; i++)
 			pages[i] = memory + at + i * page;
 		if (move_pages(0, count, pages.data(), nodes.data(), status.data(), MPOL_MF_MOVE) <
@@ -62,6 +64,8 @@ Result<void> move(char *memory, uint64_t bytes, int node)
 
 Result<bench::Json> measure_moves(const Options &options)
 {
+	if (options.bytes % piece != 0)
+		return fail("--bytes: with --move whole pieces of 2 MiB");
 	const auto memory = memory_of(options.from, options.bytes);
 	std::vector<double> seconds;
 
@@ -81,8 +85,6 @@ Result<bench::Json> measure_moves(const Options &options)
 
 Result<bench::Json> measure(const Options &options)
 {
-	if (options.bytes % (2 << 20) != 0)
-		return fail("--bytes: whole pieces of 2 MiB");
 	if (options.move)
 		return measure_moves(options);
 	const auto from = memory_of(options.from, options.bytes);

@@ -8,7 +8,7 @@ usage: host.py [OPTION...] [SUITE...]
   --seed=N       of the order of runs, and of all else that is random
   --only=ROW     what measures this row alone; may be repeated
   --list         the suites and their rows
-  --out=DIR      where result.json and the pictures go [build/bench]
+  --out=DIR      where result.json and the pictures go, in build/ [build/bench]
   --suites=DIR   where the suites are [tests/bench/suites]
   --here         measure on this machine, without a guest
 
@@ -117,6 +117,8 @@ def arguments():
     parser.add_argument("-h", "--help", action="store_true")
     options = parser.parse_args()
     options.out, options.suites = options.out.resolve(), options.suites.resolve()
+    if not options.here and not options.out.is_relative_to(PROJECT / "build"):
+        parser.error("--out: a folder in build/, as the guest writes nowhere else")
     return options
 
 

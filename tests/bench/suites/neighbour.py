@@ -145,20 +145,29 @@ def balloon(bench, left):
 
 
 @contextlib.contextmanager
-def locked(bench):
-    """What measures stays in DRAM: code in emulated CXL memory stands still, and a peer that moves
-    the memory of others away has more than its share."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    names = ("itmed", "itmectl", "tests/bench/anon_cycle", "tests/bench/hog")
-    folder = [pathlib.Path(bench.local(name)).parent for name in names][0]
-    if libc.mlockall(MCL_CURRENT | MCL_FUTURE) < 0:
-        raise Failure(f"mlockall: {os.strerror(ctypes.get_errno())}")
+def mapped(paths):
+    """Files that are mapped meanwhile, and so stay in memory with all that this process maps."""
     with contextlib.ExitStack() as stack:
-        stack.callback(libc.munlockall)
-        for path in folder.iterdir():
+        for path in paths:
             file = stack.enter_context(open(path, "rb"))
             stack.enter_context(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
         yield
+
+
+@contextlib.contextmanager
+def locked(bench):
+    """What measures stays in DRAM: code in emulated CXL memory stands still, and a peer that moves
+    the memory of others away has more than its share."""
+    names = ("itmed", "itmectl", "tests/bench/anon_cycle", "tests/bench/hog")
+    programs = [bench.local(name) for name in names]
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mlockall(MCL_CURRENT | MCL_FUTURE) < 0:
+        raise Failure(f"mlockall: {os.strerror(ctypes.get_errno())}")
+    try:
+        with mapped(programs):
+            yield
+    finally:
+        libc.munlockall()
 
 
 def group(bench):
@@ -291,10 +300,8 @@ def by_itmed(bench):
             itmed = stack.enter_context(agent.itmed_alone(bench))
         itmed.memory("show")
         maps = pathlib.Path(f"/proc/{itmed.process.pid}/maps").read_text().splitlines()
-        for path in {line.split()[5] for line in maps if len(line.split()) == 6}:
-            if path.startswith("/"):
-                file = stack.enter_context(open(path, "rb"))
-                stack.enter_context(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+        files = {line.split()[5] for line in maps if len(line.split()) == 6}
+        stack.enter_context(mapped(path for path in files if path.startswith("/")))
         yield lambda: itmed.memory("show")["processes"][0]["stream"]["why"]
 
 
