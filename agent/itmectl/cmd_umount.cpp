@@ -8,17 +8,39 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <memory>
 #include <sys/mount.h>
+#include <thread>
 
 namespace itme {
 
 namespace {
 
+// What nobody is seen to hold goes by itself: a process that has just ended, a look at its memory.
+constexpr std::chrono::seconds patience{2};
+constexpr std::chrono::milliseconds pause{20};
+
 struct Options {
 	Path mount;
 	Path socket = default_socket;
 };
+
+// 0, or an errno, with who holds it if it is EBUSY.
+int unmount(const Path &path, const Path &root, std::vector<Holder> &users)
+{
+	const auto end = std::chrono::steady_clock::now() + patience;
+
+	while (umount2(path.c_str(), UMOUNT_NOFOLLOW) < 0) {
+		if (errno != EBUSY)
+			return errno;
+		users = users_below(root, path);
+		if (!users.empty() || std::chrono::steady_clock::now() >= end)
+			return EBUSY;
+		std::this_thread::sleep_for(pause);
+	}
+	return 0;
+}
 
 Result<void> run(const Options &options, Env &env)
 {
@@ -41,14 +63,14 @@ Result<void> run(const Options &options, Env &env)
 		env.err << "itmectl: itmed did not let go of " << path.string() << ": "
 			<< released.error().text << '\n';
 
-	if (umount2(path.c_str(), UMOUNT_NOFOLLOW) == 0)
+	std::vector<Holder> users;
+	const int err = unmount(path, env.root, users);
+	if (err == 0)
 		return {};
-	const int err = errno;
 	request.kind = RequestKind::restore; // it stays mounted: itmed may go on with it
 	if (released)
 		(void)ask_itmed(options.socket, request);
-	return std::unexpected(explain_umount(
-		err, path, err == EBUSY ? users_below(env.root, path) : std::vector<Holder>{}));
+	return std::unexpected(explain_umount(err, path, users));
 }
 
 } // namespace

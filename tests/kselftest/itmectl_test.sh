@@ -37,7 +37,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 143' TERM INT
 
-echo 1..92
+echo 1..93
 . "$here/tap.sh"
 tell_more() { cat "$work/out" "$work/err"; }
 # A pipe into grep -q fails by pipefail where grep ends before what it reads does.
@@ -433,8 +433,19 @@ says 1 "no region" "the mount itself cannot be detached" detach "$mnt"
 says 3 "not on an itme mount" "an ordinary file cannot be detached" detach "$store/other"
 "$itmectl" detach "$mnt/model" && [ ! -e "$mnt/model" ] && [ -e "$store/model" ]
 ok $? "detach takes the region away, not the file"
-"$itmectl" umount "$mnt" && ! mountpoint -q "$mnt"
-ok $? "umount"
+# No process holds it: a mount on a region does, and goes soon.
+"$itmectl" attach "$mnt" "$store/model" >/dev/null
+mount --bind "$store/other" "$mnt/model"
+says 1 "in use" "umount does not wait for ever for what nobody is seen to hold" umount "$mnt"
+"$itmectl" umount "$mnt" >"$work/out" 2>"$work/err" &
+asks=$! call='' deadline=$((SECONDS + 30 * ${ITME_SLOWNESS:-1}))
+# It sleeps (clock_nanosleep) once it was refused: 20 ms, so it is looked at without a pause.
+until [ "$call" = 230 ] || [ $SECONDS -ge $deadline ]; do
+	read -r call _ <"/proc/$asks/syscall" || break
+done 2>/dev/null
+umount "$mnt/model"
+wait "$asks" && [ "$call" = 230 ] && ! mountpoint -q "$mnt"
+ok $? "umount, of what was busy a moment ago"
 
 # A module whose type information is not there.
 rmmod itme
@@ -448,4 +459,4 @@ ok $? "and says that it does"
 umount "$mnt"
 rmmod itme
 says 3 "modprobe itme" "without the module: list" list
-[ "$n" = 92 ] && [ "$failed" = 0 ]
+[ "$n" = 93 ] && [ "$failed" = 0 ]
