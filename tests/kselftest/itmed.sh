@@ -24,7 +24,7 @@ group=itme-test
 pid='' pids=()
 cleanup() {
 	local p
-	for p in $pid "${pids[@]}"; do
+	for p in $pid "${pids[@]}" $(jobs -p); do
 		kill -9 "$p" 2>/dev/null
 	done
 	wait
@@ -97,6 +97,11 @@ start() { # [WAIT]
 		"$itmed" --config "$config" --socket "$sock" >>"$work/log" 2>&1 &
 	pid=$!
 	[ -z "${1:-}" ] || wait_for told READY=1
+}
+start_bare() { # With nothing mounted, and no metrics: one assertion.
+	printf 'socket_group = "root"\nmetrics = ""\n' >"$config"
+	start wait
+	ok $? "itmed is up, with nothing mounted"
 }
 end() { # SIGNAL: of itmed, whose status is left in $status
 	kill "-$1" "$pid"

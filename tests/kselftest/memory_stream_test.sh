@@ -10,12 +10,7 @@
 echo 512 >/proc/sys/net/unix/max_dgram_qlen
 echo 1..14
 
-cat >"$config" <<EOT
-socket_group = "root"
-metrics = ""
-EOT
-start wait
-ok $? "itmed is up, with nothing mounted"
+start_bare
 chmod 755 "$run"
 export ITME_EVENTS=$run/events.sock ITME_MEMORY=$run/memory.sock
 

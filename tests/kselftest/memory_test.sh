@@ -11,12 +11,7 @@ program=$project/build/tests/bench/anon_cycle
 
 echo 1..26
 
-cat >"$config" <<EOT
-socket_group = "root"
-metrics = ""
-EOT
-start wait
-ok $? "itmed is up, with nothing mounted"
+start_bare
 mkfifo "$work/go"
 "$program" --bytes=$((64 * mib)) --warm=1 --passes=2 <"$work/go" >"$work/said" 2>"$work/err" &
 reader=$!
