@@ -162,6 +162,21 @@ int keep_lists_short(bool yes)
 	return write_file("/proc/sys/vm/percpu_pagelist_high_fraction", yes ? "1000" : "0");
 }
 
+long long vmstat(const char *field)
+{
+	FILE *file = fopen("/proc/vmstat", "re");
+	long long value = -1;
+	char line[128];
+	size_t length = strlen(field);
+
+	while (file && fgets(line, sizeof(line), file))
+		if (!strncmp(line, field, length) && line[length] == ' ')
+			value = strtoll(line + length, NULL, 10);
+	if (file)
+		fclose(file);
+	return value;
+}
+
 int node_of(const void *address)
 {
 	void *page = (void *)((uintptr_t)address & ~(PAGE - 1));

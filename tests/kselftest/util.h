@@ -57,6 +57,8 @@ long long free_memory(int node);
  * the OOM killer without a look at it.
  */
 int keep_lists_short(bool yes);
+/* A counter of /proc/vmstat, or -1. */
+long long vmstat(const char *field);
 /* The NUMA node that @address is mapped to, or a negative errno. */
 int node_of(const void *address);
 /* A number of /proc/self/smaps for the mapping at @address, in bytes. */
