@@ -9,7 +9,12 @@
 #include "util.h"
 
 #define REGIONS 2
-#define HOLDERS 3 /* so many actors hold a frame at times */
+/*
+ * So many actors may hold a frame while they wait for another one, one each. With the least
+ * budget (9 frames, no CXL memory) and window (1) pins leave 3 frames; if all of these were
+ * held so, the waits would end with an error, as they should (ITME_FRAME_TIMEOUT).
+ */
+#define HOLDERS 2
 #define STRESS_DRAM (24 * MIB)
 #define STRESS_CXL (16 * MIB)
 #define STRESS_BUFFER (GRANULE + 3 * PAGE)
@@ -48,6 +53,10 @@ struct actor {
 };
 
 __u64 stress_below(struct actor *a, __u64 n);
+static inline bool stress_may_hold(const struct actor *a)
+{
+	return a->id < HOLDERS && a->held < 0;
+}
 /* A range of up to @most bytes, anywhere: its length. */
 size_t stress_range(struct actor *a, int r, size_t most, __u64 *offset);
 /* The first that is wrong is told in the end, and all stop. Always false. */

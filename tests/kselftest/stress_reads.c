@@ -70,8 +70,12 @@ bool stress_process_vm_readv(struct actor *a)
 	__u64 offset;
 	size_t bytes = stress_range(a, r, 64 * KIB, &offset);
 	struct iovec local = { a->buffer, bytes }, remote = { a->addr[r] + offset, bytes };
-	ssize_t n = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+	ssize_t n;
 
+	/* Across a boundary it holds one granule and waits for the next one. */
+	if (!stress_may_hold(a) && bytes > GRANULE - offset % GRANULE)
+		local.iov_len = remote.iov_len = bytes = GRANULE - offset % GRANULE;
+	n = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 	if (n != (ssize_t)bytes)
 		return stress_fail("process_vm_readv of %s at %llu gave %zd",
 				   stress_regions[r].name, offset, n);
@@ -138,8 +142,6 @@ bool stress_hold(struct actor *a)
 	int r = stress_below(a, REGIONS);
 	struct iovec piece;
 
-	if (a->id >= HOLDERS)
-		return false;
 	if (a->held >= 0) {
 		r = a->held;
 		a->held = -1;
@@ -147,6 +149,8 @@ bool stress_hold(struct actor *a)
 			return stress_fail("a pipe gave error %d", errno);
 		return stress_check(r, "held page", a->buffer, a->held_at, PAGE);
 	}
+	if (!stress_may_hold(a))
+		return false;
 	a->held_at = stress_below(a, stress_regions[r].bytes / PAGE) * PAGE;
 	piece = (struct iovec){ a->addr[r] + a->held_at, PAGE };
 	if (vmsplice(a->pipes[1], &piece, 1, 0) != (ssize_t)PAGE)

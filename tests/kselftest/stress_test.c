@@ -327,16 +327,18 @@ TEST(integrity)
 			TH_LOG("of %s", ops[j].name);
 		ksft_print_msg("%s: %ld\n", ops[j].name, count);
 	}
-	for (i = 0; i < ARRAY_SIZE(at_work); i++)
+	for (i = 0; i < ARRAY_SIZE(at_work); i++) {
 		EXPECT_LT(0, instance_number(&stress.inst, at_work[i]))
 			TH_LOG("of %s", at_work[i]);
+	}
 	for (i = 0; i < ACTORS; i++)
 		tear_down(&actors[i]);
 
 	/* With its users all that they had is gone. */
-	for (i = 0; i < ARRAY_SIZE(at_rest); i++)
+	for (i = 0; i < ARRAY_SIZE(at_rest); i++) {
 		EXPECT_EQ(0, instance_number(&stress.inst, at_rest[i]))
 			TH_LOG("of %s", at_rest[i]);
+	}
 	EXPECT_TRUE(stress_write("dram_bytes", STRESS_DRAM));
 	EXPECT_TRUE(stress_write("cxl_bytes", STRESS_CXL));
 	for (r = 0; r < REGIONS; r++) {
