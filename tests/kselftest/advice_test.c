@@ -83,9 +83,10 @@ TEST_F(advice, unknown)
 	static const int advices[] = { 6, 7, 99, 0x80, INT32_MAX, -1 };
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(advices); i++)
+	for (i = 0; i < ARRAY_SIZE(advices); i++) {
 		EXPECT_EQ(EINVAL, posix_fadvise(self->region, 0, 0, advices[i]))
 			TH_LOG("for %d", advices[i]);
+	}
 	EXPECT_EQ(EINVAL, posix_fadvise(self->region, 0, -1, POSIX_FADV_WILLNEED));
 	EXPECT_EQ(EINVAL, posix_fadvise(self->region, 0, -1, POSIX_FADV_DONTNEED));
 	EXPECT_EQ(0, count_tier(self->region, ITME_TIER_DRAM));

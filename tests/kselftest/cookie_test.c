@@ -296,9 +296,10 @@ TEST_F(cookie, the_oldest_is_forgotten)
 	}
 	EXPECT_EQ(-ENOENT, wait_cookie(self->region, 1, 0, NULL));
 	EXPECT_EQ(-ENOENT, wait_cookie(self->region, 10, 0, NULL));
-	for (i = 11; i <= most + 10; i++)
+	for (i = 11; i <= most + 10; i++) {
 		ASSERT_EQ(0, wait_cookie(self->region, i, 0, NULL))
 			TH_LOG("cookie %llu", i);
+	}
 }
 
 /* An open file cannot fill the kernel's memory; another one is not hindered by it. */

@@ -269,10 +269,11 @@ TEST_F(input, bad_eventfds)
 	struct itme_hint hint = { GOOD_PREFETCH, .length = BYTES, .cookie = 1 };
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++)
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		EXPECT_EQ(cases[i].error,
 			  submit_with_eventfd(self->region, &hint, 1, cases[i].fd))
 			TH_LOG("in case %zu", i);
+	}
 	EXPECT_EQ(0, count_tier(self->region, ITME_TIER_DRAM));
 	EXPECT_EQ(-ENOENT, wait_cookie(self->region, 1, 0, NULL));
 	close(null);

@@ -613,15 +613,18 @@ TEST_F(resize, hostile_sysfs_writes_change_nothing)
 	};
 	size_t i, j;
 
-	for (i = 0; i < ARRAY_SIZE(files); i++)
-		for (j = 0; j < ARRAY_SIZE(texts); j++)
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		for (j = 0; j < ARRAY_SIZE(texts); j++) {
 			EXPECT_GT(0, instance_write(&self->inst, files[i], texts[j]))
 				TH_LOG("for '%s' in %s", texts[j], files[i]);
+		}
+	}
 	EXPECT_EQ(-EINVAL, instance_write(&self->inst, "window_bytes", "0"));
 	EXPECT_EQ(-EINVAL, instance_write(&self->inst, "window_bytes", "33554432"));
-	for (i = 0; i < ARRAY_SIZE(read_only); i++)
+	for (i = 0; i < ARRAY_SIZE(read_only); i++) {
 		EXPECT_EQ(-EACCES, instance_write(&self->inst, read_only[i], "1"))
 			TH_LOG("for %s", read_only[i]);
+	}
 	EXPECT_EQ(-EACCES, as_user(NOBODY, write_budget, &self->inst));
 	EXPECT_TRUE(budgets_are(&self->inst, 16 * MIB, 16 * MIB));
 	/* No frames at all is no budget. */

@@ -235,9 +235,10 @@ TEST_F(dm, fails_and_recovers)
 	EXPECT_TRUE(readable(f, 2));
 	dm_error(table, sizeof(table), f->loop, 2, 2);
 	ASSERT_EQ(0, dm_load(table));
-	for (i = 0; i < GRANULES; i++)
+	for (i = 0; i < GRANULES; i++) {
 		EXPECT_TRUE(i == 3 ? unreadable(f, i) : readable(f, i))
 			TH_LOG("granule %zu", i);
+	}
 	/* The resident one goes, and cannot come back. */
 	EXPECT_EQ(0, release(f->region, 2 * GRANULE, GRANULE));
 	EXPECT_TRUE(unreadable(f, 2));
@@ -427,9 +428,10 @@ TEST_F(dm, hangs_and_its_waiters_can_be_killed)
 	EXPECT_TRUE(wait_for_busy(f->region, 3));
 	/* What is resident is as quick as ever. */
 	EXPECT_TRUE(readable(f, 0));
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 4; i++) {
 		EXPECT_TRUE(dies(children[i]))
 			TH_LOG("waiter %zu", i);
+	}
 	/* Its fills go on without them, and end with the answer. */
 	ASSERT_EQ(0, run(DM_GO_ON));
 	for (i = 0; i < GRANULES; i++)

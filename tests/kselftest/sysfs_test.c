@@ -103,9 +103,10 @@ TEST_F(sysfs, hostile_writes_change_nothing)
 			ASSERT_LT(0, read_text(path, before, sizeof(before)));
 			seen += rw;
 			/* An empty write does not reach a file of sysfs. */
-			for (j = rw ? 1 : 0; j < ARRAY_SIZE(hostile); j++)
+			for (j = rw ? 1 : 0; j < ARRAY_SIZE(hostile); j++) {
 				EXPECT_GT(0, write_file(path, hostile[j]) ?: rw || *hostile[j] ? 0 : -1)
 					TH_LOG("for '%s' in %s", hostile[j], name);
+			}
 			ASSERT_LT(0, read_text(path, after, sizeof(after)));
 			EXPECT_STREQ(before, after);
 		}

@@ -420,8 +420,10 @@ TEST_F(fault, hangs_and_who_waits_can_be_killed)
 	ASSERT_EQ(0, wait_until_writing(self));
 	children[1] = start(self, do_write);
 	children[2] = start(self, do_store);
-	for (i = 0; i < 3; i++)
-		EXPECT_TRUE(is_killable(children[i])) TH_LOG("child %d", i);
+	for (i = 0; i < 3; i++) {
+		EXPECT_TRUE(is_killable(children[i]))
+			TH_LOG("child %d", i);
+	}
 	/* Reading what is in memory goes on. */
 	EXPECT_EQ(-1, content_check_mapped(self->addr + GRANULE, GRANULE, GRANULE, NEW));
 	ASSERT_EQ(0, device_go_on(&self->device));
