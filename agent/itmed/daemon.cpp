@@ -485,15 +485,16 @@ void Daemon::tell_plans()
 // the hints and the watches that follow from them can bear.
 void Daemon::watch_events()
 {
+	constexpr std::uint32_t once = EPOLLIN | EPOLLONESHOT;
 	const int fd = observer_.event_fd();
 
-	if (event_fd_ >= 0) {
-		loop_.remove(event_fd_);
-		event_fd_ = -1;
-	}
-	if (fd < 0 || events_again_ns_ != UINT64_MAX)
+	if (fd >= 0 && events_again_ns_ != UINT64_MAX)
+		return; // it has told of one, and tells of no other
+	if (fd >= 0 && fd == event_fd_ && loop_.change(fd, once))
 		return;
-	if (loop_.add(fd, EPOLLIN, [this](std::uint32_t) { take_events(); }))
+	if (event_fd_ >= 0)
+		loop_.remove(std::exchange(event_fd_, -1));
+	if (fd >= 0 && loop_.add(fd, once, [this](std::uint32_t) { take_events(); }))
 		event_fd_ = fd;
 }
 

@@ -36,11 +36,11 @@ Result<void> Loop::add(int fd, std::uint32_t events, Callback callback)
 	return {};
 }
 
-void Loop::change(int fd, std::uint32_t events)
+bool Loop::change(int fd, std::uint32_t events)
 {
 	epoll_event event{.events = events, .data = {.fd = fd}};
 
-	epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
+	return epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) == 0;
 }
 
 void Loop::remove(int fd)

@@ -21,7 +21,8 @@ public:
 
 	// The descriptor must stay open until remove(); events as in epoll(7).
 	Result<void> add(int fd, std::uint32_t events, Callback callback);
-	void change(int fd, std::uint32_t events);
+	// False: it is not waited for, as one that was closed.
+	bool change(int fd, std::uint32_t events);
 	void remove(int fd);
 
 	// Waits for events, or until then (CLOCK_MONOTONIC; UINT64_MAX: no end), and

@@ -193,7 +193,8 @@ void Server::next_line(Client &client)
 		// Nothing is read meanwhile; the answer has a time limit of its own.
 		client.waits = true;
 		client.deadline_ns = UINT64_MAX;
-		return loop_.change(client.fd.get(), 0);
+		loop_.change(client.fd.get(), 0);
+		return;
 	}
 	say(client, *result ? answer_line(std::move(**result)) : error_line(result->error()));
 }
@@ -224,8 +225,10 @@ void Server::flush(Client &client)
 		return drop(client);
 	if (n > 0)
 		client.out.erase(0, static_cast<std::size_t>(n));
-	if (!client.out.empty())
-		return loop_.change(client.fd.get(), EPOLLOUT);
+	if (!client.out.empty()) {
+		loop_.change(client.fd.get(), EPOLLOUT);
+		return;
+	}
 	if (client.ends)
 		return drop(client);
 	client.out.shrink_to_fit();

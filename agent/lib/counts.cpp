@@ -127,8 +127,11 @@ Result<std::vector<RegionCounts>> Probe::State::read_regions()
 	}
 	if (!std::ranges::all_of(regions, [&](const auto &r) { return names.knows(r.id); }))
 		names.refresh(options.root);
-	for (auto &counts : regions)
+	for (auto &counts : regions) {
+		if (!names.knows(counts.id))
+			names.forgo(counts.id);
 		names.fill_in(counts);
+	}
 	std::ranges::sort(regions, {}, &RegionCounts::id);
 	return regions;
 }

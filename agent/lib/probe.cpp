@@ -301,7 +301,7 @@ void Probe::find_runtimes()
 {
 	if (!state_->options.runtimes)
 		return;
-	state_->names.refresh(state_->options.root);
+	state_->names.keep_up(state_->options.root);
 	auto found = state_->uprobes.look(
 		state_->options.root, state_->names.devices(),
 		{state_->skeleton->progs.pass_begin, state_->skeleton->progs.pass_end});

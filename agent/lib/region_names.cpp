@@ -19,12 +19,11 @@ std::uint32_t kernel_dev(dev_t dev)
 
 void RegionNames::refresh(const Path &root)
 {
-	const auto mounts = read_mounts(root);
+	const auto text = read_file(root / "proc/self/mountinfo");
 
 	devices_.clear();
-	if (!mounts)
-		return;
-	for (const auto &mount : *mounts) {
+	mountinfo_ = text.value_or("");
+	for (const auto &mount : parse_mounts(mountinfo_)) {
 		const auto directory = open_path(mount.path);
 		const auto info = directory ? read_info(*directory) : std::unexpected(0);
 		struct stat status{};
@@ -40,6 +39,14 @@ void RegionNames::refresh(const Path &root)
 				static_cast<std::uint64_t>(status.st_size)};
 		}
 	}
+}
+
+void RegionNames::keep_up(const Path &root)
+{
+	const auto text = read_file(root / "proc/self/mountinfo");
+
+	if (text.value_or("") != mountinfo_)
+		refresh(root);
 }
 
 void RegionNames::fill_in(RegionCounts &counts) const

@@ -19,8 +19,13 @@ namespace itme {
 // Remembers regions that are gone: their counts are still there.
 class RegionNames {
 public:
-	// Looks at all itme mounts in sight.
+	// Looks at all itme mounts in sight, as it must to know of new regions. An open root keeps
+	// off umount(8), so that this is not for each second.
 	void refresh(const Path &root);
+	// Does so if the list of mounts has changed.
+	void keep_up(const Path &root);
+	// No mount in sight has it: it is not looked for again until their list changes.
+	void forgo(RegionId id) { regions_.try_emplace(id); }
 	[[nodiscard]] bool knows(RegionId id) const { return regions_.contains(id); }
 	void fill_in(RegionCounts &counts) const;
 	// Of all itme mounts, as kernel_dev().
@@ -33,6 +38,7 @@ private:
 	};
 	std::map<RegionId, Known> regions_;
 	std::set<std::uint32_t> devices_;
+	std::string mountinfo_;
 };
 
 } // namespace itme

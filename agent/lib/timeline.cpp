@@ -24,6 +24,21 @@ double normal_quantile(double share)
 	return low;
 }
 
+// Plans are made anew while the runtime runs: these are always the same.
+const std::array<double, Variation::count> &normal_quantiles()
+{
+	static const auto quantiles = [] {
+		std::array<double, Variation::count> all{};
+
+		for (size_t i = 0; i < all.size(); i++)
+			all[i] = normal_quantile((static_cast<double>(i) + 0.5) /
+						 Variation::count);
+		return all;
+	}();
+
+	return quantiles;
+}
+
 void shuffle(std::array<double, Variation::count> &values, uint64_t state)
 {
 	for (size_t i = values.size() - 1; i > 0; i--) {
@@ -380,9 +395,8 @@ std::shared_ptr<const Variation> variation_of(double p99_over_mean)
 	auto variation = std::make_shared<Variation>();
 	double sum = 0;
 
+	variation->normal = normal_quantiles();
 	for (size_t i = 0; i < Variation::count; i++) {
-		variation->normal[i] =
-			normal_quantile((static_cast<double>(i) + 0.5) / Variation::count);
 		variation->fetch[i] = std::exp(sigma * variation->normal[i]);
 		sum += variation->fetch[i];
 	}

@@ -2,7 +2,6 @@
 #include "lib/uprobes.hpp"
 
 #include "lib/clock.hpp"
-#include "lib/mappings.hpp"
 
 #include <algorithm>
 #include <bpf/libbpf.h>
@@ -80,10 +79,9 @@ void Uprobes::notice(std::uint32_t pid)
 		processes_.try_emplace(pid);
 }
 
-bool Uprobes::attach(const Path &process, std::uint32_t pid, Process &state,
-		     const Programs &programs)
+bool Uprobes::attach(const Path &process, std::uint32_t pid, const std::vector<Mapping> &mappings,
+		     Process &state, const Programs &programs)
 {
-	const auto mappings = parse_mappings(read_file(process / "maps").value_or(""));
 	const auto files = runtime_files(mappings, target_of(process / "exe"));
 	int why = ENOENT;
 
@@ -149,7 +147,7 @@ std::vector<Event> Uprobes::look(const Path &root, const std::set<std::uint32_t>
 		process.maps_region = true;
 		process.identity = identity;
 		process.comm = read_line(folder / "comm").value_or("?");
-		if (process.links.empty() && attach(folder, pid, process, programs))
+		if (process.links.empty() && attach(folder, pid, mappings, process, programs))
 			process.problem.clear();
 		++it;
 	}

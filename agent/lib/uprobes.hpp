@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/file.hpp"
+#include "lib/mappings.hpp"
 #include "lib/position.hpp"
 
 #include <cstdint>
@@ -38,8 +39,8 @@ public:
 
 private:
 	struct Process;
-	bool attach(const Path &process, std::uint32_t pid, Process &state,
-		    const Programs &programs);
+	bool attach(const Path &process, std::uint32_t pid, const std::vector<Mapping> &mappings,
+		    Process &state, const Programs &programs);
 
 	std::map<std::uint32_t, Process> processes_; // that were noticed
 	bool looked_at_all_ = false;
