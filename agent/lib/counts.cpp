@@ -125,11 +125,8 @@ Result<std::vector<RegionCounts>> Probe::State::read_regions()
 		for (const auto &record : records)
 			add(counts, record);
 	}
-	if (!std::ranges::all_of(regions, [&](const auto &r) { return names.knows(r.id); }))
-		names.refresh(options.root);
 	for (auto &counts : regions) {
-		if (!names.knows(counts.id))
-			names.forgo(counts.id);
+		names.look_for(options.root, counts.id);
 		names.fill_in(counts);
 	}
 	std::ranges::sort(regions, {}, &RegionCounts::id);

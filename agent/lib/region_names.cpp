@@ -6,6 +6,7 @@
 
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <utility>
 
 namespace itme {
 
@@ -17,12 +18,9 @@ std::uint32_t kernel_dev(dev_t dev)
 	       static_cast<std::uint32_t>(minor(dev));
 }
 
-void RegionNames::refresh(const Path &root)
+void RegionNames::look()
 {
-	const auto text = read_file(root / "proc/self/mountinfo");
-
 	devices_.clear();
-	mountinfo_ = text.value_or("");
 	for (const auto &mount : parse_mounts(mountinfo_)) {
 		const auto directory = open_path(mount.path);
 		const auto info = directory ? read_info(*directory) : std::unexpected(0);
@@ -43,10 +41,22 @@ void RegionNames::refresh(const Path &root)
 
 void RegionNames::keep_up(const Path &root)
 {
-	const auto text = read_file(root / "proc/self/mountinfo");
+	auto text = read_file(root / "proc/self/mountinfo").value_or("");
 
-	if (text.value_or("") != mountinfo_)
-		refresh(root);
+	if (text == mountinfo_)
+		return;
+	mountinfo_ = std::move(text);
+	missing_.clear();
+	look();
+}
+
+void RegionNames::look_for(const Path &root, RegionId id)
+{
+	if (regions_.contains(id))
+		return;
+	keep_up(root);
+	if (!regions_.contains(id) && missing_.insert(id).second)
+		look();
 }
 
 void RegionNames::fill_in(RegionCounts &counts) const

@@ -19,14 +19,12 @@ namespace itme {
 // Remembers regions that are gone: their counts are still there.
 class RegionNames {
 public:
-	// Looks at all itme mounts in sight, as it must to know of new regions. An open root keeps
-	// off umount(8), so that this is not for each second.
-	void refresh(const Path &root);
-	// Does so if the list of mounts has changed.
+	// Looks at all itme mounts in sight if their list has changed: not each time, as an open
+	// root keeps off umount(8).
 	void keep_up(const Path &root);
-	// No mount in sight has it: it is not looked for again until their list changes.
-	void forgo(RegionId id) { regions_.try_emplace(id); }
-	[[nodiscard]] bool knows(RegionId id) const { return regions_.contains(id); }
+	// Looks for a region that is new. One that no mount has is looked for once, and again
+	// when their list has changed.
+	void look_for(const Path &root, RegionId id);
 	void fill_in(RegionCounts &counts) const;
 	// Of all itme mounts, as kernel_dev().
 	[[nodiscard]] const std::set<std::uint32_t> &devices() const { return devices_; }
@@ -36,7 +34,10 @@ private:
 		std::string instance, name;
 		std::uint64_t granule_bytes = 0, region_bytes = 0;
 	};
+	void look();
+
 	std::map<RegionId, Known> regions_;
+	std::set<RegionId> missing_; // that were looked for
 	std::set<std::uint32_t> devices_;
 	std::string mountinfo_;
 };
