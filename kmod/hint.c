@@ -12,11 +12,25 @@
 /* Most granules of a request, so that nothing done to it under a lock takes long. */
 #define REQUEST_GRANULES 4096
 
+/*
+ * Granules submitted before the queue hears of them. Its worker is woken for each
+ * vector and not for each entry: a wake-up costs more than many hints, and what is
+ * submitted together is begun in its order.
+ */
+#define KICK_GRANULES 64
+
+/* What the queue has not heard of yet. */
+struct batch {
+	struct itme_instance *inst;
+	u64 granules;
+};
+
 /* One entry while it is carried out. */
 struct job {
 	struct itme_opened *opened;
 	struct itme_region *region;
 	struct itme_hint *hint;
+	struct batch *batch;
 	u64 first, last; /* granules */
 	struct itme_cookie *cookie; /* or NULL */
 	struct itme_request *request; /* being put together, or NULL */
@@ -44,11 +58,24 @@ static void refuse(struct job *job, u64 granule)
 	job->hint->error = -EBUSY;
 }
 
+static void kick(struct batch *batch)
+{
+	if (batch->granules)
+		itme_queue_kick(batch->inst);
+	batch->granules = 0;
+}
+
 /* Hand over what is put together; the next granule begins a request of its own. */
 static void submit(struct job *job)
 {
-	if (job->request)
-		itme_queue_submit(job->request);
+	struct itme_request *r = job->request;
+
+	if (r) {
+		job->batch->granules += r->last - r->first + 1;
+		itme_queue_submit(r);
+	}
+	if (job->batch->granules >= KICK_GRANULES)
+		kick(job->batch);
 	job->request = NULL;
 	job->gap = 0;
 	job->gap_bytes = 0;
@@ -321,15 +348,22 @@ static void count(const struct job *job)
 
 /* Carry one checked entry out; its results are in it. The open file's mutex is held. */
 static int carry_out(struct itme_opened *opened, struct itme_hint *hint,
-		     struct file *eventfd)
+		     struct file *eventfd, struct batch *batch)
 {
 	struct itme_instance *inst = opened->region->inst;
-	struct job job = { .opened = opened, .region = opened->region, .hint = hint };
+	struct job job = {
+		.opened = opened,
+		.region = opened->region,
+		.hint = hint,
+		.batch = batch,
+	};
 	bool queues = hint->op == ITME_HINT_PREFETCH || hint->op == ITME_HINT_PIN;
 	int err = 0;
 
 	job.first = hint->offset >> inst->granule_shift;
 	job.last = (hint->offset + max(hint->length, 1ULL) - 1) >> inst->granule_shift;
+	if (!queues)
+		kick(batch); /* it may wait */
 	if (queues && hint->cookie) {
 		job.cookie = itme_cookie_get(opened, hint->cookie, eventfd);
 		if (!job.cookie)
@@ -410,7 +444,7 @@ static int check(const struct itme_region *region, const struct itme_hint *hint)
 }
 
 static int do_entry(struct itme_opened *opened, struct itme_hint __user *entry,
-		    struct file *eventfd)
+		    struct file *eventfd, struct batch *batch)
 {
 	struct itme_hint hint;
 	int err = 0;
@@ -425,7 +459,7 @@ static int do_entry(struct itme_opened *opened, struct itme_hint __user *entry,
 	if (!hint.error) {
 		if (mutex_lock_killable(&opened->mutex))
 			return -EINTR;
-		err = carry_out(opened, &hint, eventfd);
+		err = carry_out(opened, &hint, eventfd, batch);
 		mutex_unlock(&opened->mutex);
 	}
 	if (copy_to_user(entry, &hint, sizeof(hint)))
@@ -459,6 +493,7 @@ static struct file *get_eventfd(int fd)
 long itme_hint(struct itme_opened *opened, struct itme_hint_vec *vec)
 {
 	struct itme_hint __user *entries = u64_to_user_ptr(vec->entries);
+	struct batch batch = { .inst = opened->region->inst };
 	struct file *eventfd = NULL;
 	int err = 0;
 
@@ -472,7 +507,8 @@ long itme_hint(struct itme_opened *opened, struct itme_hint_vec *vec)
 			return PTR_ERR(eventfd);
 	}
 	for (; !err && vec->done < vec->count; vec->done += !err)
-		err = do_entry(opened, &entries[vec->done], eventfd);
+		err = do_entry(opened, &entries[vec->done], eventfd, &batch);
+	kick(&batch);
 	if (eventfd)
 		fput(eventfd);
 	return err;
@@ -564,13 +600,15 @@ static void hint_quietly(struct itme_opened *opened, u64 first, u64 last,
 			 struct itme_hint *hint, bool nowait)
 {
 	unsigned int shift = opened->region->inst->granule_shift;
+	struct batch batch = { .inst = opened->region->inst };
 
 	hint->offset = first << shift;
 	hint->length = min((last + 1) << shift, opened->region->bytes) - hint->offset;
 	if (nowait ? !mutex_trylock(&opened->mutex) : mutex_lock_killable(&opened->mutex))
 		return;
-	carry_out(opened, hint, NULL);
+	carry_out(opened, hint, NULL, &batch);
 	mutex_unlock(&opened->mutex);
+	kick(&batch);
 }
 
 /**

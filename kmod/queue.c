@@ -465,6 +465,8 @@ static void insert(struct itme_instance *inst, struct itme_request *r)
  * itme_queue_submit - put a request in its place
  * @request: from itme_queue_prepare(), with its range, class, tier, deadline and
  *	cookie; the granules of the range are described
+ *
+ * Follow with itme_queue_kick(), which may be one for several: it wakes a worker.
  */
 void itme_queue_submit(struct itme_request *request)
 {
@@ -475,7 +477,6 @@ void itme_queue_submit(struct itme_request *request)
 	request->seq = inst->request_seq++;
 	insert(inst, request);
 	spin_unlock(&inst->queue_lock);
-	itme_queue_kick(inst);
 }
 
 /* What is behind the middle of a request that is cancelled: a request of its own. */
