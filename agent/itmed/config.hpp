@@ -31,7 +31,7 @@ struct MountConfig {
 struct Config {
 	std::string socket_group = "itme"; // who may read; a group that is not there: only root
 	std::string metrics = "127.0.0.1:9464"; // "": none
-	std::chrono::milliseconds sample{5000};
+	std::chrono::milliseconds sample{10000};
 	bool probe = true; // BPF programs: stalls, links, positions
 	bool positions = true;
 	bool plans = true; // carry them out; else only observe

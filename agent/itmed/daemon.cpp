@@ -503,6 +503,8 @@ void Daemon::take_events()
 {
 	const bool came = observer_.drain();
 
+	if (observer_.takes_news())
+		next_sample_ns_ = 0;
 	events_again_ns_ = UINT64_MAX;
 	if (came) {
 		const auto now = monotonic_ns();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lib/mounts.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sstream>
 
 namespace itme {
@@ -59,6 +61,16 @@ Sys<std::vector<Mount>> read_mounts(const Path &root)
 	if (!text)
 		return std::unexpected(text.error());
 	return parse_mounts(*text);
+}
+
+bool MountWatch::changed(const Path &root)
+{
+	if (!file_) {
+		file_ = Fd{open((root / "proc/self/mountinfo").c_str(), O_RDONLY | O_CLOEXEC)};
+		return true;
+	}
+	pollfd wait{.fd = file_.get(), .events = POLLPRI, .revents = 0};
+	return poll(&wait, 1, 0) != 0;
 }
 
 } // namespace itme

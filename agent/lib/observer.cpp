@@ -57,13 +57,13 @@ Observer::Observer(ObserverOptions options)
 // the list of mounts has changed, because an open root keeps off umount(8).
 void Observer::read_mounts_of()
 {
-	const auto text = read_file(options_.root / "proc/self/mountinfo");
-
-	if (!text || *text == mountinfo_)
+	if (!mount_watch_.changed(options_.root))
 		return;
-	mountinfo_ = *text;
+	const auto mounts = read_mounts(options_.root);
 	mounts_.clear();
-	for (const auto &mount : parse_mounts(*text)) {
+	if (!mounts)
+		return;
+	for (const auto &mount : *mounts) {
 		const auto root = open_path(mount.path);
 		const auto info = root ? read_info(*root) : std::unexpected(root.error());
 
@@ -80,6 +80,7 @@ void Observer::attach(bool wanted, std::uint64_t now_ns)
 		tracker_.reset();
 		probe_.reset();
 		followed_.clear();
+		used_.clear();
 		tried_.clear();
 		unfollowed_.clear();
 		last_ = {};
@@ -367,6 +368,7 @@ bool Observer::drain()
 		return false;
 	// What cannot be read now is told by the count of dropped events.
 	const auto taken = probe_->events(std::chrono::milliseconds{0}, [this](const Event &event) {
+		news_ = (event.region != RegionId{} && used_.insert(event.region).second) || news_;
 		if (options_.conductor != nullptr)
 			options_.conductor->see(event);
 		if (tracker_)

@@ -6,6 +6,7 @@
 #include "lib/conductor.hpp"
 #include "lib/heat.hpp"
 #include "lib/instances.hpp"
+#include "lib/mounts.hpp"
 #include "lib/position.hpp"
 #include "lib/probe.hpp"
 #include "lib/schedule.hpp"
@@ -20,6 +21,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace itme {
@@ -91,6 +93,9 @@ public:
 	bool drain();
 	// So long it may wait for others, from 0.1 to 1 s, so that positions are seen.
 	[[nodiscard]] std::uint64_t patience_ns() const;
+	// Since the last call a region was seen in use for the first time: the next sample()
+	// follows it, and should not be long in coming.
+	[[nodiscard]] bool takes_news() { return std::exchange(news_, false); }
 
 	// Stalls by position since the programs were attached.
 	[[nodiscard]] Result<std::vector<LayerStalls>> layers();
@@ -141,10 +146,12 @@ private:
 	HeatHistory heat_;
 	std::string probe_failure_;
 	std::uint64_t next_attach_ns_ = 0;
-	std::string mountinfo_;
+	MountWatch mount_watch_;
 	std::map<std::string, Path> mounts_; // instance -> where it is mounted
 	std::set<Path> left_;                // mounts that are left alone
 	std::map<RegionId, Followed> followed_;
+	std::set<RegionId> used_; // followed or not
+	bool news_ = false;
 	std::set<std::string> tried_;                   // "instance/region", followed or not
 	std::map<std::string, std::string> unfollowed_; // why, by "instance/region"
 	Snapshot last_;

@@ -2,11 +2,9 @@
 #include "lib/region_names.hpp"
 
 #include "lib/device.hpp"
-#include "lib/mounts.hpp"
 
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <utility>
 
 namespace itme {
 
@@ -18,10 +16,14 @@ std::uint32_t kernel_dev(dev_t dev)
 	       static_cast<std::uint32_t>(minor(dev));
 }
 
-void RegionNames::look()
+void RegionNames::look(const Path &root)
 {
+	const auto mounts = read_mounts(root);
+
 	devices_.clear();
-	for (const auto &mount : parse_mounts(mountinfo_)) {
+	if (!mounts)
+		return;
+	for (const auto &mount : *mounts) {
 		const auto directory = open_path(mount.path);
 		const auto info = directory ? read_info(*directory) : std::unexpected(0);
 		struct stat status{};
@@ -41,13 +43,10 @@ void RegionNames::look()
 
 void RegionNames::keep_up(const Path &root)
 {
-	auto text = read_file(root / "proc/self/mountinfo").value_or("");
-
-	if (text == mountinfo_)
+	if (!mounts_.changed(root))
 		return;
-	mountinfo_ = std::move(text);
 	missing_.clear();
-	look();
+	look(root);
 }
 
 void RegionNames::look_for(const Path &root, RegionId id)
@@ -56,7 +55,7 @@ void RegionNames::look_for(const Path &root, RegionId id)
 		return;
 	keep_up(root);
 	if (!regions_.contains(id) && missing_.insert(id).second)
-		look();
+		look(root);
 }
 
 void RegionNames::fill_in(RegionCounts &counts) const

@@ -2,7 +2,7 @@
 // Which file a region is, that the kernel names by device and inode.
 #pragma once
 
-#include "lib/file.hpp"
+#include "lib/mounts.hpp"
 #include "lib/snapshot.hpp"
 
 #include <cstdint>
@@ -34,12 +34,12 @@ private:
 		std::string instance, name;
 		std::uint64_t granule_bytes = 0, region_bytes = 0;
 	};
-	void look();
+	void look(const Path &root);
 
+	MountWatch mounts_;
 	std::map<RegionId, Known> regions_;
 	std::set<RegionId> missing_; // that were looked for
 	std::set<std::uint32_t> devices_;
-	std::string mountinfo_;
 };
 
 } // namespace itme

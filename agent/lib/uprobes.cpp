@@ -43,25 +43,35 @@ std::string target_of(const Path &link)
 	return std::filesystem::read_symlink(link, ec).string();
 }
 
-// Tells a process, and the program that it executes, from any other; "" for none. When it
-// began, and where its code and its stack do: proc(5), stat, 22, 26 and 28.
-std::string identity_of(const Path &process)
+// Of proc(5), stat.
+struct Stat {
+	// Tells a process, and the program that it executes, from any other; "" for none. When
+	// it began, and where its code and its stack do: 22, 26 and 28.
+	std::string identity;
+	std::string vsize; // 23: other mappings, and this is another one
+};
+
+Stat stat_of(const Path &process)
 {
 	const auto line = read_line(process / "stat").value_or("");
 	const auto name_end = line.rfind(')');
 	std::istringstream words{name_end == line.npos ? "" : line.substr(name_end + 1)};
-	std::string identity, word;
+	std::string word;
+	Stat stat;
 
-	for (int field = 3; words >> word; field++)
+	for (int field = 3; words >> word; field++) {
 		if (field == 22 || field == 26 || field == 28)
-			identity += word + ' ';
-	return identity;
+			stat.identity += word + ' ';
+		else if (field == 23)
+			stat.vsize = word;
+	}
+	return stat;
 }
 
 } // namespace
 
 struct Uprobes::Process {
-	std::string comm, identity;
+	std::string comm, identity, vsize;
 	bool maps_region = false;
 	std::size_t files = 0; // that were tried
 	std::vector<Link> links;
@@ -124,10 +134,12 @@ std::vector<Event> Uprobes::look(const Path &root, const std::set<std::uint32_t>
 		const auto pid = it->first;
 		auto &process = it->second;
 		const auto folder = root / "proc" / std::to_string(pid);
-		const auto identity = identity_of(folder);
+		const auto [identity, vsize] = stat_of(folder);
 
-		if (process.identity == identity && !process.links.empty()) {
-			++it; // its mappings, which take long to read, do not matter any more
+		// Its mappings take long to read.
+		if (!identity.empty() && process.identity == identity &&
+		    (!process.links.empty() || process.vsize == vsize)) {
+			++it;
 			continue;
 		}
 		const auto mappings = parse_mappings(read_file(folder / "maps").value_or(""));
@@ -146,6 +158,7 @@ std::vector<Event> Uprobes::look(const Path &root, const std::set<std::uint32_t>
 		}
 		process.maps_region = true;
 		process.identity = identity;
+		process.vsize = vsize;
 		process.comm = read_line(folder / "comm").value_or("?");
 		if (process.links.empty() && attach(folder, pid, mappings, process, programs))
 			process.problem.clear();

@@ -8,7 +8,7 @@
 replay=$project/build/replay
 learned=$project/build/tests/bench/learned
 
-echo 1..9
+echo 1..11
 
 # ---- five programs, three passes of each
 head -c 64M /dev/urandom >"$store/big"
@@ -52,6 +52,19 @@ ok $? "and says how sure that is"
 kill "$reader"
 wait "$reader" 2>/dev/null
 end TERM
+
+# ---- a region that somebody else attaches: seen when it is used, not at the next sample
+sed -i 's/^sample_seconds = 1$/sample_seconds = 3600/' "$config"
+: >"$work/log"
+start wait
+wait_for holds_region && wait_for grep -q 'kept/second: ' "$work/log" &&
+	cp "$store/one" "$store/third" && "$itmectl" attach "$mnt" "$store/third" >"$work/out" 2>"$work/err" &&
+	! read -r -t 2 -u "$never" && ! grep -q 'kept/third' "$work/log"
+ok $? "itmed does not look for another hour"
+"$replay" run --program=dense --passes=2 --warm=1 --look=lines "$mnt/third" >"$work/out" 2>"$work/err" &&
+	wait_for grep -q 'no position in kept/third: .*its order is being learned' "$work/log"
+ok $? "and sees at once what begins to be used"
+end TERM
 "$itmectl" umount "$mnt" --socket "$sock" >"$work/out" 2>"$work/err"
 ok $? "the end"
-[ "$n" = 9 ] && [ "$failed" = 0 ]
+[ "$n" = 11 ] && [ "$failed" = 0 ]

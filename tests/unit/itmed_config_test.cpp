@@ -41,7 +41,7 @@ TEST(ItmedConfig, NothingGivesTheDefaults)
 	EXPECT_TRUE(result.faults.empty());
 	EXPECT_EQ(result.config.socket_group, "itme");
 	EXPECT_EQ(result.config.metrics, "127.0.0.1:9464");
-	EXPECT_EQ(result.config.sample.count(), 5000);
+	EXPECT_EQ(result.config.sample.count(), 10000);
 	EXPECT_TRUE(result.config.probe && result.config.positions);
 	EXPECT_TRUE(result.config.mounts.empty());
 }
