@@ -367,8 +367,8 @@ std::uint64_t Conductor::patience_ns() const
 
 			if (executor.streamed() == 0)
 				continue;
-			if (executor.follows()) // a quarter of what the slots last
-				wish = pass ? *pass / executor.streamed() * executor.slots() / 4
+			if (executor.follows()) // three eighths of what the slots last
+				wish = pass ? *pass / executor.streamed() * executor.slots() * 3 / 8
 					    : least_patience_ns;
 			patience = std::min(patience,
 					    std::clamp(wish, least_patience_ns, most_patience_ns));
