@@ -59,13 +59,19 @@ ok $? "a run with guesses, which reads first what is there, reads right data"
 grep -h 'guesses_\|"state"\|"slots"\|_bytes"' "$work/out" | sed 's/^/# /'
 plan_says "p[0]['guesses_used'] >= 5 and p[0]['guesses_used'] > p[0]['guesses_wasted']"
 ok $? "guesses that are right are fetched, and used"
-play 100 --guesses $picked --right 0
+# Now and then they are tried again: at the run's end, too, it may be.
+none_are_taken() {
+	"$itmectl" report plan --socket "$sock" >"$work/out" 2>"$work/err" &&
+		grep -q "^planned:model: of the runtime's guesses [0-9]* granules were fetched, .*; only [0-9]* of the last 32 came true: none are taken" "$work/out"
+}
+play 100 --guesses $picked --right 0 &
+player=$!
+wait_for none_are_taken
+ok $? "after some wrong guesses no more are taken, and itmectl report plan says why"
+wait $player
 ok $? "wrong guesses change no data"
-plan_says "p[0]['guesses_withheld'] >= 32 and p[0]['guesses_wasted'] < p[0]['guesses_withheld'] and 'came true: none are taken' in p[0]['guesses_why']"
-ok $? "after some of them no more are taken"
-"$itmectl" report plan --socket "$sock" >"$work/out" 2>"$work/err" &&
-	grep -q "^planned:model: of the runtime's guesses [0-9]* granules were fetched, .*; only [0-9]* of the last 32 came true" "$work/out"
-ok $? "and itmectl report plan says why"
+plan_says "p[0]['guesses_withheld'] >= 32 and p[0]['guesses_wasted'] < p[0]['guesses_withheld']"
+ok $? "most of them are left alone"
 "$itmectl" umount --socket "$sock" "$mnt" >"$work/out" 2>"$work/err"
 end TERM
 [ "$n" = 9 ] && [ "$failed" = 0 ]
