@@ -246,6 +246,11 @@ class Bench:
 
         return self.keep(("bandwidth", file), measure)
 
+    def throttle(self, rate):
+        """The store reads and writes so many bytes a second from now on."""
+        self.run(PROJECT / "scripts/guest/throttle", int(rate))
+        self.kept = {name: value for name, value in self.kept.items() if name[0] != "bandwidth"}
+
     def work_rate(self):
         """Units of the replayer's busy work a second."""
         return self.keep("work", lambda: int(self.run(self.local("replay"), "rate")))

@@ -367,7 +367,8 @@ class Decode:
 
 
 def llama(bench):
-    """Nothing is declared; memory for two thirds of the model."""
+    """Nothing is declared; memory for two thirds of the model, and a drive that gives the other
+    third in the time of computing on all of it."""
     model = bench.model("large.gguf")
     size = model.stat().st_size
     memory = size * 2 // 3 // GRANULE * GRANULE
@@ -375,14 +376,16 @@ def llama(bench):
     runtime = whole.peak - size + MIB  # the kernel charges in batches
     with bench.itme(model, dram=size + 64 * MIB) as itme:
         compute_s = bench.keep("resident", lambda: Decode(bench, itme / model.name)).seconds
-    bound_s = max(compute_s, (size - memory) / bench.bandwidth(model))
+    bench.keep("drive", lambda: bench.throttle((size - memory) / compute_s))
+    storage_s = (size - memory) / bench.bandwidth(model)
+    bound_s = max(compute_s, storage_s)
     page_cache = Decode(bench, model, memory + runtime)
     with bench.itme(model, dram=memory, window=3 * GRANULE) as itme:
         with agent.itmed(bench, {itme: {model: "auto"}}) as itmed:
             itmed.wait_for("a plan", lambda: itmed.plan(model.name))
             auto = Decode(bench, itme / model.name, runtime)
     print(
-        f"    a token: bound {bound_s:.2f} s, computing {compute_s:.2f} s, page cache"
+        f"    a token: computing {compute_s:.2f} s, a third from the drive {storage_s:.2f} s, page cache"
         f" {page_cache.seconds:.2f} s, auto {auto.seconds:.2f} s",
         flush=True,
     )
@@ -400,7 +403,7 @@ def measurement(measure, *rows):
 SUITE = Suite(
     guests={
         "throttled": ("--cxl=none", "--dram=1536M", "--nvme-mbps=200"),
-        # A third of a model in about the time of computing on all of it.
+        # Until it is known how long computing takes.
         "llama": ("--cxl=none", "--dram=1536M", "--nvme-mbps=50"),
     },
     files={"data": MODEL, "twin": MODEL, "small": SMALL, "other": SMALL, "experts": Experts.WHOLE},
