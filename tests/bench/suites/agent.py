@@ -87,7 +87,7 @@ class Dense:
         print(
             f"    storage : compute {stream_s / compute_s:.2f}, a pass {self.seconds:.3f} s of"
             f" {compute_s:.3f} s, predicted / measured {self.predicted:.3f}, {plan['slots']} slots,"
-            f" {streamed:.0f} granules streamed",
+            f" {streamed:.0f} granules streamed, itmed {self.cpu:.4f} of a core",
             flush=True,
         )
 
