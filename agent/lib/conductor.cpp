@@ -12,7 +12,7 @@ namespace itme {
 namespace {
 
 constexpr std::uint64_t least_patience_ns = second_ns / 1000;
-constexpr std::uint64_t most_patience_ns = second_ns / 10;
+constexpr std::uint64_t most_patience_ns = second_ns / 5;
 constexpr std::uint64_t passes_to_trust = 2;
 // So much another time of a pass is worth another plan; and so much less that is saved than
 // could be, by the residents among what is chosen from.
@@ -355,21 +355,34 @@ const Joint *Conductor::joint(const std::string &instance) const
 									: &*found->second.joint;
 }
 
+// How long a stream's passes take: as measured, or until then as planned with what computing on
+// them was measured to take. Each new plan measures anew.
+std::optional<std::uint64_t> Conductor::State::pass_ns(const StreamState &stream)
+{
+	if (const auto measured = stream.meter.pass_ns())
+		return measured;
+	if (stream.compute_s > 0)
+		return static_cast<std::uint64_t>(stream.plan.timing.pass_s * 1e9);
+	return std::nullopt;
+}
+
 std::uint64_t Conductor::patience_ns() const
 {
 	std::uint64_t patience = UINT64_MAX;
 
 	for (const auto &[id, region] : state_->regions)
 		for (const auto &stream : region.streams) {
-			const auto pass = stream.meter.pass_ns();
 			const auto &executor = stream.executor;
 			auto wish = most_patience_ns; // until it follows
 
 			if (executor.streamed() == 0)
 				continue;
-			if (executor.follows()) // three eighths of what the slots last
-				wish = pass ? *pass / executor.streamed() * executor.slots() * 3 / 8
+			if (executor.follows()) { // half of what the slots last
+				const auto pass = State::pass_ns(stream);
+
+				wish = pass ? *pass / executor.streamed() * executor.slots() / 2
 					    : least_patience_ns;
+			}
 			patience = std::min(patience,
 					    std::clamp(wish, least_patience_ns, most_patience_ns));
 		}

@@ -152,6 +152,7 @@ struct Conductor::State {
 	static void begin_pass(RegionState &region, StreamState &stream);
 	static void drop(RegionState &region, const std::vector<std::uint32_t> &granules);
 	void look(RegionState &region, std::uint64_t now_ns);
+	[[nodiscard]] static std::optional<std::uint64_t> pass_ns(const StreamState &stream);
 	[[nodiscard]] PlanReport report(const RegionState &region, const StreamState &stream) const;
 };
 

@@ -113,6 +113,29 @@ TEST(Meter, PausesBetweenPassesDoNotCount)
 	EXPECT_EQ(meter.counted(), 1U);
 }
 
+TEST(Meter, TheRestOfAPassIsNoPass)
+{
+	Meter meter;
+
+	meter.reach(position(1, 0));
+	meter.restart(); // there is a new plan
+	meter.reach(position(1, 80 * ms));
+	meter.reach(position(2, 100 * ms));
+	EXPECT_EQ(meter.counted(), 0U);
+	meter.reach(position(3, 200 * ms));
+	EXPECT_EQ(meter.pass_ns(), 100 * ms);
+
+	meter.cut();
+	auto other = position(3, 280 * ms); // another run, which begins to count where that one did
+	other.pid = 8;
+	meter.reach(other);
+	other.pass = 4;
+	other.time_ns = 330 * ms;
+	meter.reach(other);
+	EXPECT_EQ(meter.counted(), 2U);
+	EXPECT_EQ(meter.passes().back().ns, 50 * ms);
+}
+
 TEST(Judge, APlanThatLosesIsLeftAndTriedAgain)
 {
 	Player run;

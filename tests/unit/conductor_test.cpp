@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Without a module: hints and pins fail, as they do when a region has just been detached. What is
+// tested is what the conductor makes of what it sees.
+#include "lib/conductor.hpp"
+#include "synthetic.hpp"
+#include "tree.hpp"
+
+#include <gtest/gtest.h>
+
+using namespace itme;
+using namespace itme::test;
+
+namespace {
+
+constexpr std::uint64_t ms = 1'000'000, second = 1000 * ms;
+constexpr std::uint32_t granules = 64, pid = 42;
+constexpr RegionId id{7, 1};
+
+struct Decode {
+	Tree tree;
+	Conductor conductor;
+	std::uint64_t now = second, pass = 1;
+
+	Decode()
+	{
+		tree.file("model", "");
+		const auto taken = conductor.take_up(
+			{.id = id,
+			 .instance = "one",
+			 .region = "model",
+			 .file = tree.root() / "model",
+			 .granule_bytes = granule,
+			 .bytes = granules * granule,
+			 .schedule = cyclic(std::vector<Item>(granules, {1, 10 * ms})),
+			 .declared = 0,
+			 .origin = "declared"});
+		EXPECT_TRUE(taken) << taken.error().text;
+	}
+	// Room for half of it.
+	void sample(std::uint64_t dram_granules = granules / 2)
+	{
+		const Instance instance{
+			.name = "one",
+			.attributes = {{"dram_bytes", std::to_string(dram_granules * granule)},
+				       {"granule_bytes", std::to_string(granule)},
+				       {"pin_limit_bytes",
+					std::to_string(dram_granules * granule)}},
+			.regions = {}};
+
+		conductor.sample(now, {instance}, nullptr);
+	}
+	void reach(std::uint32_t position)
+	{
+		conductor.reach({.region = id,
+				 .stream = "model",
+				 .program = "pass",
+				 .pass = pass,
+				 .position = position,
+				 .name = {},
+				 .pid = pid,
+				 .tid = pid,
+				 .time_ns = now,
+				 .source = PositionSource::event});
+	}
+	void play(std::uint64_t ns)
+	{
+		for (std::uint32_t i = 0; i < granules; i++, now += ns / granules)
+			reach(i);
+		pass++;
+	}
+};
+
+// How long events may wait depends on how long a pass takes. A new plan measures anew, but what
+// it was made of is known: until there is a pass, its own time is taken.
+TEST(Conductor, TurnsAreNotMoreOftenAfterANewPlan)
+{
+	Decode run;
+
+	run.sample();
+	run.reach(0);
+	EXPECT_EQ(run.conductor.patience_ns(), ms) << "nothing is known yet";
+	for (int i = 0; i < 5; i++) {
+		run.play(2 * second);
+		run.sample();
+	}
+	const auto measured = run.conductor.patience_ns();
+	EXPECT_GT(measured, 30 * ms);
+
+	run.sample(granules / 2 - 1); // another budget, another plan
+	const auto planned = run.conductor.patience_ns();
+	EXPECT_GT(planned, measured / 2);
+	EXPECT_LT(planned, measured * 2);
+}
+
+} // namespace
