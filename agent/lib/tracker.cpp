@@ -81,7 +81,7 @@ Result<Tracker::State::Followed> Tracker::State::open(const Path &file)
 
 std::uint64_t Tracker::State::patience_ns(const Followed &region)
 {
-	std::uint64_t patience = most_patience_ns;
+	std::uint64_t patience = UINT64_MAX;
 
 	for (const auto &follower : region.followers)
 		patience = std::min(patience, follower.patience_ns(region.watch_ns));
@@ -97,7 +97,7 @@ void Tracker::State::watch(Followed &region, std::uint64_t now_ns)
 		hints.push_back(watch_of(range, region.granule_bytes, region.bytes));
 	};
 
-	if (now_ns >= region.watched_ns + patience_ns(region)) {
+	if (now_ns - region.watched_ns >= patience_ns(region)) {
 		for (auto &follower : region.followers)
 			for (const auto granule : follower.wanted_watches())
 				add({granule, 1});

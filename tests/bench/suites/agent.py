@@ -121,29 +121,53 @@ def learned(bench):
         return sample(bench.program("learned", itme / "small")["share"])
 
 
+def against_neighbours(apart, beside):
+    """How much faster the one is than the other, in seconds. A pass of the same work changes by a
+    fifth within seconds, so both are measured by turns, and each with its neighbours."""
+    ratios = [(before + after) / 2 / one for before, one, after in zip(apart, beside, apart[1:])]
+    said = ", ".join(f"{ratio:.3f}" for ratio in ratios)
+    print(f"    {statistics.median(apart):.4f} s a pass alone; turns of {said}", flush=True)
+    return sample(statistics.median(ratios))
+
+
 def harm(bench):
-    """Everything fits: what itmed costs then. A pass of the same work changes by a fifth within
-    seconds, so with and without it are measured by turns, and each with its neighbours."""
+    """Everything fits: what itmed costs then. It comes and goes beside one reader, since each that
+    is started anew has a pace of its own."""
     store = bench.store() / "small"
     schedule = agent.dense_schedule("small", SMALL, GRANULE, STEPS)
-    turns, passes = 3 if bench.quick else 5, 30
+    turns, window_s, others_s = 8 if bench.quick else 12, 3, 10  # others: itmed starts and ends
+    passes, windows = [], []
 
-    def seconds(itme):
-        return play(bench, itme / "small", 1, passes, "--warm=3")["median"]["seconds"]
+    def read(itme, count):
+        found = play(bench, itme / "small", 1, count, "--warm=3")
+        end = time.monotonic()
+        for one in reversed(found["passes"]):
+            passes.append((end - one["seconds"], end, one["seconds"]))
+            end -= one["seconds"]
+        return found["median"]["seconds"]
 
-    with bench.itme(store, dram=MEMORY) as itme:
-        alone, beside = [seconds(itme)], []
+    def look():
+        begin = time.monotonic()
+        time.sleep(window_s)
+        windows.append((begin, time.monotonic()))
+
+    def median(window):
+        return statistics.median(
+            seconds for begin, end, seconds in passes if window[0] <= begin and end <= window[1]
+        )
+
+    with bench.itme(store, dram=MEMORY) as itme, concurrent.futures.ThreadPoolExecutor() as pool:
+        total_s = window_s + turns * (2 * window_s + others_s)
+        reader = pool.submit(read, itme, int(total_s / read(itme, 20)))
+        passes.clear()
+        look()
         for _ in range(turns):
             with agent.itmed(bench, {itme: {store: schedule}}) as itmed:
                 itmed.wait_for("a plan", lambda: itmed.plan("small"))
-                beside.append(seconds(itme))
-            alone.append(seconds(itme))
-    ratios = [
-        (before + after) / 2 / one for before, one, after in zip(alone, beside, alone[1:])
-    ]
-    said = ", ".join(f"{ratio:.3f}" for ratio in ratios)
-    print(f"    {statistics.median(alone):.4f} s a pass alone; turns of {said}", flush=True)
-    return sample(statistics.median(ratios))
+                look()
+            look()
+        reader.result()
+    return against_neighbours(*([median(one) for one in windows[i::2]] for i in (0, 1)))
 
 
 def wrong(bench):
@@ -316,18 +340,13 @@ def moe_predicted(bench):
     """Two guesses of three are right, as of the better predictors that are known."""
     experts = Experts(bench)
     guesses = (f"--guesses={Experts.PICKED}", "--right=0.7")
-    # As the machine is may change by more than what is looked for: each before and after the other.
-    first, _ = experts.itmed()
-    beside = [experts.itmed(*guesses) for _ in range(2)]
-    last, _ = experts.itmed()
-    without_s = (first["seconds"] + last["seconds"]) / 2
-    beside_s = sum(median["seconds"] for median, _ in beside) / 2
-    print(
-        f"    {without_s:.3f} s a pass without guesses, {beside_s:.3f} s with"
-        f" them: {beside[-1][1]['guesses_why']}",
-        flush=True,
-    )
-    return sample(subject=without_s, peer=beside_s)
+    apart, beside = [experts.itmed()[0]["seconds"]], []
+    for _ in range(3 if bench.quick else 5):
+        median, plan = experts.itmed(*guesses)
+        beside.append(median["seconds"])
+        print(f"    {plan['guesses_why']}", flush=True)
+        apart.append(experts.itmed()[0]["seconds"])
+    return against_neighbours(apart, beside)
 
 
 GROUPS = pathlib.Path("/sys/fs/cgroup")
