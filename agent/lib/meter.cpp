@@ -55,8 +55,9 @@ void Meter::see(const Event &event)
 
 void Meter::reach(const Position &position)
 {
-	// Also after a cut or a restart: the rest of a pass is none.
-	if (position.pass == pass_ && position.pid == pid_)
+	// After a cut or a restart, too: the rest of a pass is none. But another run's may be
+	// of the same number.
+	if (position.pass == pass_ && (now_ || position.pid == pid_))
 		return;
 	if (now_ && position.pass == pass_ + 1 && position.time_ns > now_->begin_ns) {
 		const auto end = ended_ns_ > now_->begin_ns ? ended_ns_ : position.time_ns;

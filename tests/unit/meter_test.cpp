@@ -134,6 +134,14 @@ TEST(Meter, TheRestOfAPassIsNoPass)
 	meter.reach(other);
 	EXPECT_EQ(meter.counted(), 2U);
 	EXPECT_EQ(meter.passes().back().ns, 50 * ms);
+
+	other.pid = 7; // two who read in one pass do not begin one each
+	other.time_ns = 360 * ms;
+	meter.reach(other);
+	other.pass = 5;
+	other.time_ns = 400 * ms;
+	meter.reach(other);
+	EXPECT_EQ(meter.passes().back().ns, 70 * ms);
 }
 
 TEST(Judge, APlanThatLosesIsLeftAndTriedAgain)
