@@ -81,7 +81,7 @@ Result<Tracker::State::Followed> Tracker::State::open(const Path &file)
 
 std::uint64_t Tracker::State::patience_ns(const Followed &region)
 {
-	std::uint64_t patience = UINT64_MAX;
+	std::uint64_t patience = most_patience_ns;
 
 	for (const auto &follower : region.followers)
 		patience = std::min(patience, follower.patience_ns(region.watch_ns));
