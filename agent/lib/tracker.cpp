@@ -11,13 +11,6 @@
 
 namespace itme {
 
-namespace {
-
-constexpr std::uint64_t most_patience_ns = 1'000'000'000;
-constexpr std::uint64_t least_patience_ns = most_patience_ns / 10;
-
-} // namespace
-
 struct Tracker::State {
 	struct Learning {
 		Learner learner;
@@ -35,7 +28,6 @@ struct Tracker::State {
 		std::string problem;              // with a watch
 		std::uint64_t watch_ns = 0;       // that setting one takes, about
 		bool touched = false;             // since the last process went
-		std::uint64_t watched_ns = 0;     // when the followers' were set last
 
 		[[nodiscard]] std::uint64_t granules() const
 		{
@@ -48,8 +40,6 @@ struct Tracker::State {
 	static Result<void> follow(Followed &region, const Schedule &schedule,
 				   std::uint32_t declared);
 	static void watch(Followed &region, std::uint64_t now_ns);
-	// So long it may be until the followers' watches are set again.
-	static std::uint64_t patience_ns(const Followed &region);
 	static void keep_up(Followed &region, Learning &learning);
 	static Result<void> announce(Followed &region, const Declaration &said, const Sink &sink);
 	static Result<void> release(const Followed &region, const Declaration &said);
@@ -79,17 +69,7 @@ Result<Tracker::State::Followed> Tracker::State::open(const Path &file)
 	return followed;
 }
 
-std::uint64_t Tracker::State::patience_ns(const Followed &region)
-{
-	std::uint64_t patience = most_patience_ns;
-
-	for (const auto &follower : region.followers)
-		patience = std::min(patience, follower.patience_ns(region.watch_ns));
-	return patience;
-}
-
-// All that is wanted, at once: the followers' not each time that events are looked at, which may
-// be far more often.
+// All that is wanted, at once.
 void Tracker::State::watch(Followed &region, std::uint64_t now_ns)
 {
 	std::vector<Hint> hints;
@@ -97,12 +77,9 @@ void Tracker::State::watch(Followed &region, std::uint64_t now_ns)
 		hints.push_back(watch_of(range, region.granule_bytes, region.bytes));
 	};
 
-	if (now_ns - region.watched_ns >= patience_ns(region)) {
-		for (auto &follower : region.followers)
-			for (const auto granule : follower.wanted_watches())
-				add({granule, 1});
-		region.watched_ns = now_ns;
-	}
+	for (auto &follower : region.followers)
+		for (const auto granule : follower.wanted_watches())
+			add({granule, 1});
 	if (region.learning) {
 		const auto ranges = region.learning->learner.wanted_watches(now_ns);
 
@@ -207,15 +184,18 @@ void Tracker::keep_up(std::uint64_t now_ns)
 
 std::uint64_t Tracker::patience_ns() const
 {
-	std::uint64_t patience = most_patience_ns;
+	constexpr std::uint64_t most_ns = 1'000'000'000, least_ns = most_ns / 10;
+	std::uint64_t patience = most_ns;
 
 	for (const auto &region : state_->regions) {
 		if (region.learning && region.learning->learner.state() == Learner::State::learning)
-			return least_patience_ns;
-		if (region.touched)
-			patience = std::min(patience, State::patience_ns(region));
+			return least_ns;
+		if (!region.touched)
+			continue;
+		for (const auto &follower : region.followers)
+			patience = std::min(patience, follower.patience_ns(region.watch_ns));
 	}
-	return std::max(patience, least_patience_ns);
+	return std::max(patience, least_ns);
 }
 
 std::optional<LearnedOrder> Tracker::learned(RegionId region) const
