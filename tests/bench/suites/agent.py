@@ -144,7 +144,6 @@ def harm(bench):
         for one in reversed(found["passes"]):
             passes.append((end - one["seconds"], end, one["seconds"]))
             end -= one["seconds"]
-        return found["median"]["seconds"]
 
     def look():
         begin = time.monotonic()
@@ -158,8 +157,8 @@ def harm(bench):
 
     with bench.itme(store, dram=MEMORY) as itme, concurrent.futures.ThreadPoolExecutor() as pool:
         total_s = window_s + turns * (2 * window_s + others_s)
-        reader = pool.submit(read, itme, int(total_s / read(itme, 20)))
-        passes.clear()
+        pass_s = play(bench, itme / "small", 1, 20, "--warm=3")["median"]["seconds"]
+        reader = pool.submit(read, itme, int(total_s / pass_s))
         look()
         for _ in range(turns):
             with agent.itmed(bench, {itme: {store: schedule}}) as itmed:
