@@ -377,10 +377,10 @@ std::uint64_t Conductor::patience_ns() const
 
 			if (executor.streamed() == 0)
 				continue;
-			if (executor.follows()) { // half of what the slots last
+			if (executor.follows()) { // half of what has been fetched in advance lasts
 				const auto pass = State::pass_ns(stream);
 
-				wish = pass ? *pass / executor.streamed() * executor.slots() / 2
+				wish = pass ? *pass / executor.streamed() * executor.ahead() / 2
 					    : least_patience_ns;
 			}
 			patience = std::min(patience,

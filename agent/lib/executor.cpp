@@ -48,8 +48,7 @@ std::uint64_t Executor::first_of(std::uint32_t step) const
 		std::ranges::lower_bound(order_, step, {}, &Streamed::step) - order_.begin());
 }
 
-// The slots but those in use. With several threads the run is at two granules at
-// once where one ends and the next begins.
+// With several threads the run is at two granules at once where one ends and the next begins.
 std::uint64_t Executor::ahead() const
 {
 	const std::uint64_t in_use = slots_ >= two_in_use ? 2 : 1;

@@ -69,6 +69,9 @@ public:
 	[[nodiscard]] bool follows() const { return follows_; }
 	[[nodiscard]] const ExecutorCounts &counts() const { return counts_; }
 	[[nodiscard]] std::uint32_t slots() const { return slots_; }
+	// Visits from the one in use on that are fetched in advance: the slots but those in use,
+	// at least 1, and no more than there are.
+	[[nodiscard]] std::uint64_t ahead() const;
 	[[nodiscard]] std::size_t streamed() const { return order_.size(); }
 
 private:
@@ -77,7 +80,6 @@ private:
 		bool used = false;
 	};
 
-	[[nodiscard]] std::uint64_t ahead() const;
 	[[nodiscard]] const Streamed &at(std::uint64_t visit) const
 	{
 		return order_[visit % order_.size()];

@@ -37,14 +37,14 @@ struct Decode {
 		EXPECT_TRUE(taken) << taken.error().text;
 	}
 	// Room for half of it.
-	void sample(std::uint64_t dram_granules = granules / 2)
+	void sample(std::uint64_t dram_granules = granules / 2, std::uint64_t window_granules = 0)
 	{
+		const auto pinned = dram_granules - window_granules;
 		const Instance instance{
 			.name = "one",
 			.attributes = {{"dram_bytes", std::to_string(dram_granules * granule)},
 				       {"granule_bytes", std::to_string(granule)},
-				       {"pin_limit_bytes",
-					std::to_string(dram_granules * granule)}},
+				       {"pin_limit_bytes", std::to_string(pinned * granule)}},
 			.regions = {}};
 
 		conductor.sample(now, {instance}, nullptr);
@@ -90,6 +90,22 @@ TEST(Conductor, TurnsAreNotMoreOftenAfterANewPlan)
 	const auto planned = run.conductor.patience_ns();
 	EXPECT_GT(planned, measured / 2);
 	EXPECT_LT(planned, measured * 2);
+}
+
+// Of four slots two are in use: who looks each time that two granules have been read comes too late.
+TEST(Conductor, ATurnComesBeforeWhatIsFetchedInAdvanceHasBeenRead)
+{
+	Decode run;
+
+	for (int i = 0; i < 5; i++) {
+		run.sample(granules / 2, 4);
+		run.play(2 * second);
+	}
+	const auto reports = run.conductor.reports();
+	ASSERT_EQ(reports.size(), 1U);
+	ASSERT_EQ(reports[0].slots, 4U);
+	const auto streamed = reports[0].streamed_bytes / granule;
+	EXPECT_LE(run.conductor.patience_ns(), 2 * second / streamed);
 }
 
 } // namespace
