@@ -366,6 +366,9 @@ std::optional<std::uint64_t> Conductor::State::pass_ns(const StreamState &stream
 	return std::nullopt;
 }
 
+// Between two turns five eighths of what is fetched in advance are read: the rest outlasts the
+// fetches of the next one. They are whole granules, since of few all may be read in quick
+// succession; of a single one it is half.
 std::uint64_t Conductor::patience_ns() const
 {
 	std::uint64_t patience = UINT64_MAX;
@@ -377,11 +380,11 @@ std::uint64_t Conductor::patience_ns() const
 
 			if (executor.streamed() == 0)
 				continue;
-			if (executor.follows()) { // half of what has been fetched in advance lasts
+			if (executor.follows()) {
 				const auto pass = State::pass_ns(stream);
+				const auto each = pass.value_or(0) / executor.streamed();
 
-				wish = pass ? *pass / executor.streamed() * executor.ahead() / 2
-					    : least_patience_ns;
+				wish = std::max(each * (executor.ahead() * 5 / 8), each / 2);
 			}
 			patience = std::min(patience,
 					    std::clamp(wish, least_patience_ns, most_patience_ns));
