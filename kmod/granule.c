@@ -484,12 +484,13 @@ struct folio *itme_granule_get(struct itme_region *region, u64 granule, unsigned
 				return ERR_PTR(-EIO);
 			if (too_many_begun(region->inst, flags))
 				return ERR_PTR(-EAGAIN);
-			if (itme_granule_start_fill(region, g, ITME_GRANULE_DEMAND,
-						    ITME_TIER_STORE, NULL)) {
-				err = begin_fill(region, granule, g, flags, fill);
-				if (err)
-					return ERR_PTR(err);
-			}
+			/* Whose fill has just begun is to know that somebody waits for it. */
+			if (!itme_granule_start_fill(region, g, ITME_GRANULE_DEMAND,
+						     ITME_TIER_STORE, NULL))
+				continue;
+			err = begin_fill(region, granule, g, flags, fill);
+			if (err)
+				return ERR_PTR(err);
 		}
 		/* The first finding says what was missing; a move may end in a drop. */
 		if (!(*cause & ~ITME_CAUSE_MOVE))

@@ -190,6 +190,40 @@ TEST_P(Stall, MissAndLateAreWhatTheThreadTimes)
 	EXPECT_EQ(says(snapshot->degradations, "classic trace events"), GetParam());
 }
 
+// A hint's fill may begin at the very moment when somebody comes for it. He waits, and is not the
+// first to use what was fetched ahead of him, too.
+TEST_P(Stall, WhoWaitsIsCountedOnce)
+{
+	const World world({});
+	ASSERT_TRUE(world.ready());
+	auto probe = Probe::attach({.classic = GetParam()});
+	ASSERT_TRUE(probe) << probe.error().text;
+
+	constexpr std::uint64_t rounds = 200, granules = 8;
+	for (std::uint64_t i = 0; i < rounds * granules; i++) {
+		const auto g = i % granules;
+
+		world.hint(HintOp::prefetch, g);
+		const auto until_ns = itme::monotonic_ns() + i * 500; // up to 0.8 ms later
+		while (itme::monotonic_ns() < until_ns)
+			;
+		world.touch(g);
+		if (g == granules - 1) {
+			world.hint(HintOp::release, 0, granules);
+			world.wait(0, granules);
+		}
+	}
+	const auto snapshot = probe->snapshot();
+	ASSERT_TRUE(snapshot);
+	const auto region = counts_of(*snapshot, world.id());
+	const auto waited = region.stalls.of(StallCause::miss).count +
+			    region.stalls.of(StallCause::late).count;
+	std::printf("# %lu waits, %lu in time\n", waited, region.lead_ns.total());
+	EXPECT_GT(waited, 0);
+	EXPECT_LE(region.faults, rounds * granules);
+	EXPECT_LE(waited + region.lead_ns.total(), rounds * granules);
+}
+
 TEST_P(Stall, ReadsThatWait)
 {
 	const World world({.delay_ms = delay_ms});
