@@ -17,6 +17,8 @@ constexpr std::uint64_t passes_to_trust = 2;
 // So much another time of a pass is worth another plan; and so much less that is saved than
 // could be, by the residents among what is chosen from.
 constexpr double other_compute = 1.2, other_choice = 0.9;
+// And so much is worth to be told.
+constexpr double other_time = 1.05;
 
 } // namespace
 
@@ -297,6 +299,8 @@ void Conductor::State::look(RegionState &region, std::uint64_t now_ns)
 		if (!compute || stream.meter.counted() < passes_to_trust)
 			continue;
 		const auto seconds = static_cast<double>(*compute) / 1e9;
+		if (region.planned && differ(seconds, stream.plan.compute_s, other_time))
+			retime(stream.plan, seconds);
 		if (!differ(seconds, stream.compute_s, other_compute))
 			continue;
 		stream.compute_s = seconds;

@@ -175,13 +175,15 @@ private:
 
 		for (const size_t i : team.members) {
 			const Lane mine = lane(i);
-			const auto legs = legs_of(passes[i], plan.homes, plan.grid, mine);
+			auto legs = legs_of(passes[i], plan.homes, plan.grid, mine);
 			const Timing timing = run_legs(legs, mine, std::max(1U, slots));
 
 			cost += plan.streams[i].weight * timing.pass_s;
 			if (keep) {
 				plan.streams[i].timing = timing;
 				plan.streams[i].slots = timing.fetches == 0 ? 0 : slots;
+				plan.streams[i].legs = std::move(legs);
+				plan.streams[i].lane = mine;
 			}
 		}
 		return cost;
@@ -510,14 +512,17 @@ private:
 		mine.recall = options.recall;
 		mine.precision = options.precision;
 		mine.likely_bytes = stream.likely_bytes;
-		const auto legs = legs_of(passes[i], plan.homes, plan.grid, mine);
+		auto legs = legs_of(passes[i], plan.homes, plan.grid, mine);
 		const Timing timing = run_legs(legs, mine, std::max(1U, slots));
 
 		stream.guesses_pay = timing.pass_s < stream.timing.pass_s;
-		if (stream.guesses_pay)
-			stream.timing = timing;
-		else
+		if (!stream.guesses_pay) {
 			stream.likely_bytes = 0;
+			return;
+		}
+		stream.timing = timing;
+		stream.legs = std::move(legs);
+		stream.lane = mine;
 	}
 
 	// ------------------------------------------------------------------
@@ -592,6 +597,20 @@ Lane lane_of(const PlanOptions &options, double store_share, double cxl_share)
 Result<Plan> make_plan(const Schedule &schedule, const PlanOptions &options)
 {
 	return Planner(schedule, options).run();
+}
+
+void retime(StreamPlan &stream, double compute_s)
+{
+	const double times = compute_s / std::max(1e-12, stream.compute_s);
+
+	for (Leg &leg : stream.legs) {
+		const double before_s = std::max(leg.compute_s, leg.read_s);
+
+		leg.compute_s *= times;
+		leg.seconds += std::max(leg.compute_s, leg.read_s) - before_s;
+	}
+	stream.compute_s = stream.bound.compute_s = compute_s;
+	stream.timing = run_legs(stream.legs, stream.lane, std::max(1U, stream.slots));
 }
 
 } // namespace itme

@@ -54,6 +54,8 @@ struct StreamPlan {
 	bool guesses_pay = false; // with the stated recall and precision
 	bool has_choices = false; // more than looking up tokens
 	std::vector<PlannedHint> hints;
+	std::vector<Leg> legs; // that the timing is of
+	Lane lane;
 
 	[[nodiscard]] double efficiency() const
 	{
@@ -75,6 +77,10 @@ struct Plan {
 };
 
 [[nodiscard]] Result<Plan> make_plan(const Schedule &schedule, const PlanOptions &options);
+
+// The same plan where computing takes so many seconds of a pass: how long one takes then. Links
+// are shared as before.
+void retime(StreamPlan &stream, double compute_s);
 
 // For the plan itself and for those who carry it out: a stream's links.
 [[nodiscard]] Lane lane_of(const PlanOptions &options, double store_share, double cxl_share);

@@ -31,8 +31,7 @@ const std::array<double, Variation::count> &normal_quantiles()
 		std::array<double, Variation::count> all{};
 
 		for (size_t i = 0; i < all.size(); i++)
-			all[i] = normal_quantile((static_cast<double>(i) + 0.5) /
-						 Variation::count);
+			all[i] = normal_quantile((static_cast<double>(i) + 0.5) / Variation::count);
 		return all;
 	}();
 
@@ -66,15 +65,15 @@ public:
 	}
 
 private:
-	[[nodiscard]] double seconds(const Visit &visit, double bytes_per_s) const
+	void use(const Visit &visit, bool in_cxl, double share, Leg &leg) const
 	{
-		return std::max(static_cast<double>(visit.compute_s),
-				static_cast<double>(visit.bytes) / bytes_per_s);
-	}
-	[[nodiscard]] double from_slot(const Visit &visit) const
-	{
-		return seconds(visit,
-			       lane.slots_in_cxl ? lane.cxl_bytes_per_s : lane.dram_bytes_per_s);
+		const auto compute_s = static_cast<double>(visit.compute_s);
+		const double read_s = static_cast<double>(visit.bytes) /
+				      (in_cxl ? lane.cxl_bytes_per_s : lane.dram_bytes_per_s);
+
+		leg.compute_s += share * compute_s;
+		leg.read_s += share * read_s;
+		leg.seconds += share * std::max(compute_s, read_s);
 	}
 	// What goes through a slot costs the slot's tier a write and the reads.
 	void count_slot(const Visit &visit, double filled, Leg &leg) const
@@ -95,7 +94,7 @@ private:
 			leg.part = home == Home::store ? Part::fetched : Part::copied;
 			leg.visit = number;
 			leg.bytes = static_cast<double>(grid.bytes_of(visit.granule));
-			leg.seconds = from_slot(visit);
+			use(visit, lane.slots_in_cxl, 1, leg);
 			count_slot(visit, leg.bytes, leg);
 			legs.push_back(leg);
 			return;
@@ -110,8 +109,7 @@ private:
 	{
 		const bool in_cxl = home != Home::dram;
 
-		leg.seconds += share * seconds(visit, in_cxl ? lane.cxl_bytes_per_s
-							     : lane.dram_bytes_per_s);
+		use(visit, in_cxl, share, leg);
 		(in_cxl ? leg.cxl_bytes : leg.dram_bytes) +=
 			share * static_cast<double>(visit.bytes);
 	}
@@ -137,7 +135,7 @@ private:
 
 		leg.misses += share * whole / static_cast<double>(lane.granule_bytes);
 		leg.bytes += share * whole;
-		leg.seconds += share * from_slot(visit);
+		use(visit, lane.slots_in_cxl, share, leg);
 		Leg counted;
 
 		count_slot(visit, whole, counted);

@@ -42,10 +42,11 @@ enum class Part : uint8_t { resident, fetched, copied, choice };
 // Consecutive visits of one kind, or one visit that has to be waited for.
 struct Leg {
 	Part part = Part::resident;
-	uint32_t visit = 0;   // the first
-	double seconds = 0;   // of work once the data are there
-	double bytes = 0;     // to fetch or copy before it
-	double cxl_bytes = 0; // read in place on the way
+	uint32_t visit = 0;               // the first
+	double seconds = 0;               // of work once the data are there
+	double compute_s = 0, read_s = 0; // the longer one for each visit: these are their sums
+	double bytes = 0;                 // to fetch or copy before it
+	double cxl_bytes = 0;             // read in place on the way
 	double dram_bytes = 0;
 	double misses = 0; // of a choice: granules expected to be fetched
 	double visits = 1; // of a choice: granules expected to be read

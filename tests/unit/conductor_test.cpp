@@ -92,7 +92,31 @@ TEST(Conductor, TurnsAreNotMoreOftenAfterANewPlan)
 	EXPECT_LT(planned, measured * 2);
 }
 
-// Of four slots two are in use: who looks each time that two granules have been read comes too late.
+// A plan is not made anew for little. What it is said to take, and the bound, go by what computing
+// takes now.
+TEST(Conductor, APredictionFollowsWhatIsMeasured)
+{
+	Decode run;
+
+	for (int i = 0; i < 5; i++) {
+		run.sample();
+		run.play(2 * second);
+	}
+	const auto planned = run.conductor.reports()[0];
+	EXPECT_NEAR(static_cast<double>(planned.predicted_ns), 2.0 * second, 0.05 * second);
+	for (int i = 0; i < 12; i++) {
+		run.sample();
+		run.play(second * 17 / 10);
+	}
+	run.sample();
+	const auto now = run.conductor.reports()[0];
+	EXPECT_GT(now.passes, planned.passes) << "it is the same plan";
+	EXPECT_NEAR(static_cast<double>(now.predicted_ns), 1.7 * second, 0.05 * second);
+	EXPECT_NEAR(static_cast<double>(now.bound_ns), 1.7 * second, 0.05 * second);
+}
+
+// Of four slots two are in use: who looks each time that two granules have been read comes too
+// late.
 TEST(Conductor, ATurnComesBeforeWhatIsFetchedInAdvanceHasBeenRead)
 {
 	Decode run;

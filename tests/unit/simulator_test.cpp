@@ -28,6 +28,33 @@ void expect_predicted(const Schedule &schedule, const PlanOptions &options, cons
 
 } // namespace
 
+// Timed anew for another time of computing, a plan is as good a prediction as one made with it; and
+// timed back, it is as it was.
+TEST(Simulator, AnotherTimeOfComputing)
+{
+	for (const double ratio : {0.5, 1.0, 2.0}) {
+		const double compute_s = 4000 * granule_s / ratio;
+		const auto schedule = [&](double times) {
+			const auto step_ns = static_cast<uint64_t>(times * compute_s / 80 * 1e9);
+
+			return cyclic(std::vector<Item>(80, {100, step_ns}));
+		};
+		const auto options = machine(4000, granule_s, 2);
+		auto plan = make_plan(schedule(1), options);
+
+		ASSERT_TRUE(plan);
+		const double before_s = plan->streams[0].timing.pass_s;
+		for (const double times : {0.7, 1.3}) {
+			retime(plan->streams[0], times * compute_s);
+			expect_predicted(schedule(times), options, *plan);
+			EXPECT_GE(plan->streams[0].timing.pass_s,
+				  plan->streams[0].bound.seconds() * 0.999);
+		}
+		retime(plan->streams[0], compute_s);
+		EXPECT_NEAR(plan->streams[0].timing.pass_s / before_s, 1, 1e-6);
+	}
+}
+
 // 80 layers of 100 granules, W = 2 C, at storage : compute 0.5, 1 and 2.
 TEST(Simulator, DenseReachesTheBound)
 {
