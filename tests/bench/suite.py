@@ -51,11 +51,14 @@ class Suite:
 def sample(value=None, *, subject=None, peer=None, efficiency=None, curves=None):
     """One run. The value is subject / peer, unless it is given.
 
-    efficiency: what was reached of what is possible; above 1.02 it is no measurement.
+    efficiency: what was reached of what is possible, or a list of such; above 1.02 it is no
+    measurement.
     curves: {picture: {"x": title, "y": title, "lines": {title: [[x, y], ...]}}}
     """
     entry = {"value": subject / peer if value is None else value}
-    given = {"subject": subject, "peer": peer, "efficiency": efficiency, "curves": curves}
+    if efficiency is not None and not isinstance(efficiency, list):
+        efficiency = [efficiency]
+    given = {"subject": subject, "peer": peer, "efficiencies": efficiency, "curves": curves}
     return entry | {key: what for key, what in given.items() if what is not None}
 
 

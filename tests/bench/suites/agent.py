@@ -37,62 +37,82 @@ def counter(name):
     return int((REGION / name).read_text())
 
 
+def against_neighbours(apart, beside, at_least=0):
+    """How much faster the one is than the other, in seconds, which is so much at least. The same
+    work may take half as long again within seconds, with whoever else is on the host: so both are
+    measured by turns, and each with its neighbours."""
+    ratios = [
+        max((before + after) / 2, at_least) / one
+        for before, one, after in zip(apart, beside, apart[1:])
+    ]
+    said = ", ".join(f"{ratio:.3f}" for ratio in ratios)
+    print(f"    {statistics.median(apart):.4f} s apart; turns of {said}", flush=True)
+    return ratios
+
+
 class Dense:
     """A dense cycle over twice the memory, with storage : compute = ratio."""
 
     def __init__(self, bench, ratio):
         store = bench.store() / "data"
-        turns = 2 if bench.quick else 3
+        turns = 6 if bench.quick else 8
         stream_s = (MODEL - MEMORY) / bench.bandwidth(store)
         item_ms = 1000 * stream_s / ratio / (MODEL // GRANULE)
         schedule = agent.dense_schedule("data", MODEL, GRANULE, STEPS)
-        resident, passes, cpu_s, elapsed_s = [], [], 0.0, 0.0
+        resident, beside, predicted, passes, cpu_s, elapsed_s = [], [], [], [], 0.0, 0.0
         filled = {"fill_bytes": 0, "wasted_bytes": 0}
+
+        def median(runs, field):
+            return statistics.median(one[field] for one in runs)
+
         with contextlib.ExitStack() as stack:
-            # What computing takes may change by a fifth within minutes, with whoever else is on the
-            # host: it is measured by turns with what it is the bound of, where all of it is in memory.
+            # What computing takes, where all of it is in memory.
             twin = bench.store() / "twin"
             whole = stack.enter_context(bench.itme(twin, dram=MODEL + 64 * MIB, name="whole"))
             itme = stack.enter_context(bench.itme(store, dram=MEMORY))
             mounted = {itme: {store: schedule}, whole: {twin: "none"}}
             itmed = stack.enter_context(agent.itmed(bench, mounted))
+
+            def compute():
+                return play(bench, whole / "twin", item_ms, 3, "--warm=1")["median"]["seconds"]
+
             itmed.wait_for("a plan", lambda: itmed.plan("data"))
             play(bench, whole / "twin", item_ms, 1, "--warm=0")
-            # Enough for the rates that the last plan is made with.
+            # Enough for the rates that the plans are made with.
             play(bench, itme / "data", item_ms, 10)
+            resident.append(compute())
             for _ in range(turns):
-                resident += play(bench, whole / "twin", item_ms, 3, "--warm=1")["passes"]
                 before = {name: counter(name) for name in filled}
                 cpu_s -= itmed.cpu_seconds()
                 elapsed_s -= time.monotonic()
-                passes += play(bench, itme / "data", item_ms, 6, "--warm=2")["passes"]
+                turn = play(bench, itme / "data", item_ms, 6, "--warm=2")["passes"]
                 elapsed_s += time.monotonic()
                 cpu_s += itmed.cpu_seconds()
                 for name in filled:
                     filled[name] += counter(name) - before[name]
-            plan = itmed.plan("data")
+                plan = itmed.plan("data")
+                beside.append(median(turn, "seconds"))
+                predicted.append(plan["predicted_ns"] / 1e9 / beside[-1])
+                passes += turn
+                resident.append(compute())
 
-        def median(runs, field):
-            return statistics.median(one[field] for one in runs)
-
-        compute_s = median(resident, "seconds")
         streamed = plan["streamed_bytes"] / GRANULE
-        self.seconds = median(passes, "seconds")
-        self.efficiency = max(compute_s, stream_s) / self.seconds
-        self.predicted = plan["predicted_ns"] / 1e9 / self.seconds
+        self.efficiencies = against_neighbours(resident, beside, at_least=stream_s)
+        self.predicted = statistics.median(predicted)
         self.late = median(passes, "late") / streamed
         self.miss = median(passes, "misses") / streamed
         self.wasted = filled["wasted_bytes"] / filled["fill_bytes"]
         self.cpu = cpu_s / elapsed_s
         print(
-            f"    storage : compute {stream_s / compute_s:.2f}, a pass {self.seconds:.3f} s of"
-            f" {compute_s:.3f} s, predicted / measured {self.predicted:.3f}, {plan['slots']} slots,"
-            f" {streamed:.0f} granules streamed, itmed {self.cpu:.4f} of a core",
+            f"    storage : compute {stream_s / statistics.median(resident):.2f}, a pass"
+            f" {statistics.median(beside):.3f} s, predicted / measured {self.predicted:.3f},"
+            f" {plan['slots']} slots, {streamed:.0f} granules streamed,"
+            f" itmed {self.cpu:.4f} of a core",
             flush=True,
         )
 
     def row(self):
-        return sample(self.efficiency, efficiency=self.efficiency)
+        return sample(statistics.median(self.efficiencies), efficiency=self.efficiencies)
 
 
 def dense_05(bench):
@@ -119,15 +139,6 @@ def learned(bench):
     """Five programs, each in three passes over a region that nothing is known of."""
     with bench.itme(bench.store() / "small", dram=SMALL // 2) as itme:
         return sample(bench.program("learned", itme / "small")["share"])
-
-
-def against_neighbours(apart, beside):
-    """How much faster the one is than the other, in seconds. A pass of the same work changes by a
-    fifth within seconds, so both are measured by turns, and each with its neighbours."""
-    ratios = [(before + after) / 2 / one for before, one, after in zip(apart, beside, apart[1:])]
-    said = ", ".join(f"{ratio:.3f}" for ratio in ratios)
-    print(f"    {statistics.median(apart):.4f} s a pass alone; turns of {said}", flush=True)
-    return sample(statistics.median(ratios))
 
 
 def harm(bench):
@@ -166,7 +177,8 @@ def harm(bench):
                 look()
             look()
         reader.result()
-    return against_neighbours(*([median(one) for one in windows[i::2]] for i in (0, 1)))
+    apart, beside = ([median(one) for one in windows[i::2]] for i in (0, 1))
+    return sample(statistics.median(against_neighbours(apart, beside)))
 
 
 def wrong(bench):
@@ -345,7 +357,7 @@ def moe_predicted(bench):
         beside.append(median["seconds"])
         print(f"    {plan['guesses_why']}", flush=True)
         apart.append(experts.itmed()[0]["seconds"])
-    return against_neighbours(apart, beside)
+    return sample(statistics.median(against_neighbours(apart, beside)))
 
 
 GROUPS = pathlib.Path("/sys/fs/cgroup")
@@ -392,22 +404,26 @@ def llama(bench):
     memory = size * 2 // 3 // GRANULE * GRANULE
     whole = bench.keep("whole", lambda: Decode(bench, model))
     runtime = whole.peak - size + MIB  # the kernel charges in batches
-    with bench.itme(model, dram=size + 64 * MIB) as itme:
-        compute_s = bench.keep("resident", lambda: Decode(bench, itme / model.name)).seconds
-    bench.keep("drive", lambda: bench.throttle((size - memory) / compute_s))
+
+    def resident():
+        with bench.itme(model, dram=size + 64 * MIB) as itme:
+            return Decode(bench, itme / model.name).seconds
+
+    compute_s = [resident()]
+    bench.keep("drive", lambda: bench.throttle((size - memory) / compute_s[0]))
     storage_s = (size - memory) / bench.bandwidth(model)
-    bound_s = max(compute_s, storage_s)
-    page_cache = Decode(bench, model, memory + runtime)
     with bench.itme(model, dram=memory, window=3 * GRANULE) as itme:
         with agent.itmed(bench, {itme: {model: "auto"}}) as itmed:
             itmed.wait_for("a plan", lambda: itmed.plan(model.name))
             auto = Decode(bench, itme / model.name, runtime)
+    compute_s.append(resident())
+    page_cache = Decode(bench, model, memory + runtime)
     print(
-        f"    a token: computing {compute_s:.2f} s, a third from the drive {storage_s:.2f} s, page cache"
-        f" {page_cache.seconds:.2f} s, auto {auto.seconds:.2f} s",
+        f"    a token: computing {compute_s[0]:.2f} s before and {compute_s[1]:.2f} s after, a third from"
+        f" the drive {storage_s:.2f} s, page cache {page_cache.seconds:.2f} s, auto {auto.seconds:.2f} s",
         flush=True,
     )
-    efficiency = bound_s / auto.seconds
+    (efficiency,) = against_neighbours(compute_s, [auto.seconds], at_least=storage_s)
     return {
         "llama_auto": sample(efficiency, efficiency=efficiency),
         "llama_gain": sample(subject=page_cache.seconds, peer=auto.seconds),
