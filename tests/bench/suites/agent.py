@@ -146,7 +146,7 @@ def harm(bench):
     is started anew has a pace of its own."""
     store = bench.store() / "small"
     schedule = agent.dense_schedule("small", SMALL, GRANULE, STEPS)
-    turns, window_s, others_s = 8 if bench.quick else 12, 3, 10  # others: itmed starts and ends
+    turns, window_s, others_s = 16 if bench.quick else 20, 3, 10  # others: itmed starts and ends
     passes, windows = [], []
 
     def read(itme, count):
@@ -352,7 +352,7 @@ def moe_predicted(bench):
     experts = Experts(bench)
     guesses = (f"--guesses={Experts.PICKED}", "--right=0.7")
     apart, beside = [experts.itmed()[0]["seconds"]], []
-    for _ in range(3 if bench.quick else 5):
+    for _ in range(7 if bench.quick else 9):
         median, plan = experts.itmed(*guesses)
         beside.append(median["seconds"])
         print(f"    {plan['guesses_why']}", flush=True)
