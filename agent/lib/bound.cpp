@@ -74,35 +74,37 @@ const char *Bound::by() const
 				 : "dram";
 }
 
+void Bound::balance(const Lane &lane)
+{
+	if (cxl_s <= std::max(store_s, compute_s))
+		return;
+	const double cxl_s_a_byte = 1 / lane.cxl_bytes_per_s,
+		     store_s_a_byte = 1 / lane.store_bytes_per_s;
+	const double bytes = std::min((cxl_s - store_s) / (cxl_s_a_byte + store_s_a_byte),
+				      (cxl_s - compute_s) / cxl_s_a_byte);
+
+	cxl_s -= bytes * cxl_s_a_byte;
+	store_s += bytes * store_s_a_byte;
+	store_bytes += bytes;
+	if (!lane.slots_in_cxl)
+		dram_s += bytes / lane.dram_bytes_per_s;
+}
+
 Bound bound_of(const Pass &pass, const Grid &grid, const Lane &lane, const Capacity &capacity)
 {
 	const Worth worth(pass, grid);
-	double low = 0, high = capacity.cxl_bytes;
+	const double in_dram = worth.best(capacity.dram_bytes),
+		     kept = worth.best(capacity.dram_bytes + capacity.cxl_bytes);
 	Bound bound;
 
-	auto with = [&](double cxl_bytes) {
-		const double in_dram = worth.best(capacity.dram_bytes),
-			     kept = worth.best(capacity.dram_bytes + cxl_bytes);
-
-		bound.compute_s = pass.compute_s;
-		bound.store_bytes = worth.all() - kept;
-		bound.store_s = bound.store_bytes / lane.store_bytes_per_s;
+	bound.compute_s = pass.compute_s;
+	bound.store_bytes = worth.all() - kept;
+	bound.store_s = bound.store_bytes / lane.store_bytes_per_s;
+	bound.dram_s =
+		lane.slots_in_cxl ? 0 : (worth.all() - (kept - in_dram)) / lane.dram_bytes_per_s;
+	if (kept > in_dram) {
 		bound.cxl_s = (kept - in_dram) / lane.cxl_bytes_per_s;
-		bound.dram_s = lane.slots_in_cxl
-				       ? 0
-				       : (worth.all() - (kept - in_dram)) / lane.dram_bytes_per_s;
-	};
-
-	with(high);
-	// More CXL shortens the store's line and lengthens its own.
-	if (bound.cxl_s > std::max(bound.store_s, bound.compute_s)) {
-		for (int i = 0; i < 60; i++) {
-			const double middle = (low + high) / 2;
-
-			with(middle);
-			(bound.cxl_s > std::max(bound.store_s, bound.compute_s) ? high : low) =
-				middle;
-		}
+		bound.balance(lane);
 	}
 	return bound;
 }

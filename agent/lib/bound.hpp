@@ -18,6 +18,10 @@ struct Bound {
 
 	[[nodiscard]] double seconds() const;
 	[[nodiscard]] const char *by() const; // the line that is the longest
+
+	// Less CXL memory is used where its line is the longest: what is expected to be read
+	// there is fetched instead, as much as shortens the bound.
+	void balance(const Lane &lane);
 };
 
 // Any policy that keeps C bytes fetches at least the rest of what a pass reads;

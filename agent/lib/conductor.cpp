@@ -17,7 +17,7 @@ constexpr std::uint64_t passes_to_trust = 2;
 // So much another time of a pass is worth another plan; and so much less that is saved than
 // could be, by the residents among what is chosen from.
 constexpr double other_compute = 1.2, other_choice = 0.9;
-// And so much is worth to be told.
+// And so much is worth to time the same plan again.
 constexpr double other_time = 1.05;
 
 } // namespace
@@ -198,8 +198,8 @@ void Conductor::State::give(InstanceState &instance, RegionState &region, Stream
 			    std::uint64_t now_ns)
 {
 	const auto due = stream.executor.take();
-	// By the plan, not as measured: who has fallen behind would get later deadlines for it, and
-	// so stay behind.
+	// By the plan, in which only computing is as measured: by measured passes, who has fallen
+	// behind and waits would get later deadlines for it, and so stay behind.
 	const auto pass_ns = static_cast<std::uint64_t>(stream.plan.timing.pass_s * 1e9);
 	const auto each_ns = pass_ns / std::max<std::uint64_t>(stream.executor.streamed(), 1);
 	const Tier top = instance.window_in_cxl ? Tier::cxl : Tier::dram;

@@ -69,8 +69,10 @@ double bytes_of(const Schedule &schedule, const Step &step)
 void set_compute(Schedule &schedule, std::uint32_t program, std::uint64_t pass_ns)
 {
 	auto &steps = schedule.programs[program].steps;
-	const bool timed = std::ranges::all_of(
-		steps, [](const Step &step) { return step.compute_ns.has_value(); });
+	const bool timed =
+		std::ranges::all_of(steps,
+				    [](const Step &step) { return step.compute_ns.has_value(); }) &&
+		std::ranges::any_of(steps, [](const Step &step) { return *step.compute_ns > 0; });
 	std::vector<double> shares;
 	double sum = 0;
 

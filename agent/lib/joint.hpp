@@ -20,7 +20,7 @@ struct JoinPart {
 [[nodiscard]] Schedule join(std::span<const JoinPart> parts);
 
 // A pass of this program was measured to compute so long: its steps get their shares
-// of it, by the times they have, or, where not all have one, by the bytes they read.
+// of it, by the times they have, or, where not all have one or all are 0, by the bytes they read.
 void set_compute(Schedule &schedule, std::uint32_t program, std::uint64_t pass_ns);
 
 } // namespace itme

@@ -182,11 +182,17 @@ private:
 			if (keep) {
 				plan.streams[i].timing = timing;
 				plan.streams[i].slots = timing.fetches == 0 ? 0 : slots;
-				plan.streams[i].legs = std::move(legs);
-				plan.streams[i].lane = mine;
+				keep_legs(plan.streams[i], std::move(legs), mine);
 			}
 		}
 		return cost;
+	}
+	static void keep_legs(StreamPlan &stream, std::vector<Leg> legs, const Lane &lane)
+	{
+		if (legs.size() > many_granules)
+			legs = {};
+		stream.legs = std::move(legs);
+		stream.lane = lane;
 	}
 	double floor_of(const Team &team)
 	{
@@ -521,8 +527,7 @@ private:
 			return;
 		}
 		stream.timing = timing;
-		stream.legs = std::move(legs);
-		stream.lane = mine;
+		keep_legs(stream, std::move(legs), mine);
 	}
 
 	// ------------------------------------------------------------------
@@ -601,16 +606,21 @@ Result<Plan> make_plan(const Schedule &schedule, const PlanOptions &options)
 
 void retime(StreamPlan &stream, double compute_s)
 {
-	const double times = compute_s / std::max(1e-12, stream.compute_s);
+	auto legs = stream.legs;
+	double planned_s = 0;
 
-	for (Leg &leg : stream.legs) {
-		const double before_s = std::max(leg.compute_s, leg.read_s);
+	for (const Leg &leg : legs)
+		planned_s += leg.compute_s;
+	if (planned_s <= 0 || compute_s <= 0)
+		return;
+	const double times = compute_s / planned_s;
 
-		leg.compute_s *= times;
-		leg.seconds += std::max(leg.compute_s, leg.read_s) - before_s;
-	}
+	for (Leg &leg : legs)
+		leg.seconds = std::max({leg.seconds + (times - 1) * leg.computing_s,
+					times * leg.compute_s, leg.read_s});
 	stream.compute_s = stream.bound.compute_s = compute_s;
-	stream.timing = run_legs(stream.legs, stream.lane, std::max(1U, stream.slots));
+	stream.bound.balance(stream.lane);
+	stream.timing = run_legs(legs, stream.lane, std::max(1U, stream.slots));
 }
 
 } // namespace itme

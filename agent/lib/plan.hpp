@@ -54,7 +54,7 @@ struct StreamPlan {
 	bool guesses_pay = false; // with the stated recall and precision
 	bool has_choices = false; // more than looking up tokens
 	std::vector<PlannedHint> hints;
-	std::vector<Leg> legs; // that the timing is of
+	std::vector<Leg> legs; // of the first timing; none of a plan that is too large to keep them
 	Lane lane;
 
 	[[nodiscard]] double efficiency() const
@@ -78,8 +78,9 @@ struct Plan {
 
 [[nodiscard]] Result<Plan> make_plan(const Schedule &schedule, const PlanOptions &options);
 
-// The same plan where computing takes so many seconds of a pass: how long one takes then. Links
-// are shared as before.
+// The same plan where computing takes so many seconds of a pass: how long one takes then, and the
+// bound. Links are shared as before. What computes on several granules in a row, only some of them
+// in CXL memory, is timed to within the computing on those. Without legs nothing changes.
 void retime(StreamPlan &stream, double compute_s);
 
 // For the plan itself and for those who carry it out: a stream's links.

@@ -74,6 +74,7 @@ private:
 		leg.compute_s += share * compute_s;
 		leg.read_s += share * read_s;
 		leg.seconds += share * std::max(compute_s, read_s);
+		leg.computing_s += compute_s < read_s ? 0 : share * compute_s;
 	}
 	// What goes through a slot costs the slot's tier a write and the reads.
 	void count_slot(const Visit &visit, double filled, Leg &leg) const

@@ -42,11 +42,13 @@ enum class Part : uint8_t { resident, fetched, copied, choice };
 // Consecutive visits of one kind, or one visit that has to be waited for.
 struct Leg {
 	Part part = Part::resident;
-	uint32_t visit = 0;               // the first
-	double seconds = 0;               // of work once the data are there
-	double compute_s = 0, read_s = 0; // the longer one for each visit: these are their sums
-	double bytes = 0;                 // to fetch or copy before it
-	double cxl_bytes = 0;             // read in place on the way
+	uint32_t visit = 0; // the first
+	double seconds = 0; // of work once the data are there
+	// Of each visit the longer one is in `seconds`: their sums, and that of the computing in
+	// it.
+	double compute_s = 0, read_s = 0, computing_s = 0;
+	double bytes = 0;     // to fetch or copy before it
+	double cxl_bytes = 0; // read in place on the way
 	double dram_bytes = 0;
 	double misses = 0; // of a choice: granules expected to be fetched
 	double visits = 1; // of a choice: granules expected to be read

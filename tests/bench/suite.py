@@ -48,17 +48,16 @@ class Suite:
         return [row for measurement in self.measurements for row in measurement.rows]
 
 
-def sample(value=None, *, subject=None, peer=None, efficiency=None, curves=None):
+def sample(value=None, *, subject=None, peer=None, efficiency=None, turns=None, curves=None):
     """One run. The value is subject / peer, unless it is given.
 
-    efficiency: what was reached of what is possible, or a list of such; above 1.02 it is no
-    measurement.
+    efficiency: what was reached of what is possible; above 1.02 it is no measurement.
+    turns: efficiencies, each beside a bound of its own.
     curves: {picture: {"x": title, "y": title, "lines": {title: [[x, y], ...]}}}
     """
     entry = {"value": subject / peer if value is None else value}
-    if efficiency is not None and not isinstance(efficiency, list):
-        efficiency = [efficiency]
-    given = {"subject": subject, "peer": peer, "efficiencies": efficiency, "curves": curves}
+    given = {"subject": subject, "peer": peer, "efficiency": efficiency, "turns": turns}
+    given["curves"] = curves
     return entry | {key: what for key, what in given.items() if what is not None}
 
 

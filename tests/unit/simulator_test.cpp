@@ -28,30 +28,44 @@ void expect_predicted(const Schedule &schedule, const PlanOptions &options, cons
 
 } // namespace
 
-// Timed anew for another time of computing, a plan is as good a prediction as one made with it; and
-// timed back, it is as it was.
+// Timed anew for another time of computing, a plan is as good a prediction, and its bound the same,
+// as if it had been made with it; and timed back, it is as it was.
 TEST(Simulator, AnotherTimeOfComputing)
 {
-	for (const double ratio : {0.5, 1.0, 2.0}) {
-		const double compute_s = 4000 * granule_s / ratio;
-		const auto schedule = [&](double times) {
-			const auto step_ns = static_cast<uint64_t>(times * compute_s / 80 * 1e9);
+	for (const uint64_t in_cxl : {0, 1000, 4000}) {
+		for (const double ratio : {0.5, 1.0, 1.5, 2.0}) {
+			const double compute_s = 4000 * granule_s / ratio;
+			const auto schedule = [&](double times) {
+				const auto step_ns =
+					static_cast<uint64_t>(times * compute_s / 80 * 1e9);
 
-			return cyclic(std::vector<Item>(80, {100, step_ns}));
-		};
-		const auto options = machine(4000, granule_s, 2);
-		auto plan = make_plan(schedule(1), options);
+				return cyclic(std::vector<Item>(80, {100, step_ns}));
+			};
+			auto options = machine(in_cxl > 0 ? 2000 : 4000, granule_s, 2);
 
-		ASSERT_TRUE(plan);
-		const double before_s = plan->streams[0].timing.pass_s;
-		for (const double times : {0.7, 1.3}) {
-			retime(plan->streams[0], times * compute_s);
-			expect_predicted(schedule(times), options, *plan);
-			EXPECT_GE(plan->streams[0].timing.pass_s,
-				  plan->streams[0].bound.seconds() * 0.999);
+			options.budget.cxl_bytes = in_cxl * granule;
+			options.rates.cxl = link(granule_s / 1.5);
+			auto plan = make_plan(schedule(1), options);
+
+			ASSERT_TRUE(plan);
+			auto &stream = plan->streams[0];
+			const double before_s = stream.timing.pass_s;
+			for (const double times : {0.7, 1.3}) {
+				const auto other = make_plan(schedule(times), options);
+
+				ASSERT_TRUE(other);
+				retime(stream, times * compute_s);
+				expect_predicted(schedule(times), options, *plan);
+				EXPECT_NEAR(stream.bound.seconds() /
+						    other->streams[0].bound.seconds(),
+					    1, 1e-3)
+					<< in_cxl << " in CXL, " << ratio << ", " << times;
+			}
+			retime(stream, compute_s);
+			EXPECT_NEAR(stream.timing.pass_s / before_s, 1, 1e-6);
+			retime(stream, 0);
+			EXPECT_NEAR(stream.timing.pass_s / before_s, 1, 1e-6);
 		}
-		retime(plan->streams[0], compute_s);
-		EXPECT_NEAR(plan->streams[0].timing.pass_s / before_s, 1, 1e-6);
 	}
 }
 
