@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import threading
 import time
 
 from bench import Failure
@@ -43,6 +44,23 @@ class Itmed:
         """What it has used, with those that it has started and that have ended."""
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+    @contextlib.contextmanager
+    def watched(self):
+        """Seconds of the clock, and what it has used by then: grows meanwhile."""
+        seen, done = [], threading.Event()
+
+        def look():
+            while not done.wait(0.5):
+                seen.append((time.monotonic(), self.cpu_seconds()))
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            yield seen
+        finally:
+            done.set()
+            thread.join()
 
     def follow(self, run):
         """What run() gives, and the positions that itmed has published by its end."""

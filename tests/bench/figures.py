@@ -20,6 +20,16 @@ def spread(values):
     return (high - low) / 2
 
 
+def share(seen, begin, end):
+    """Of a core, that was used between two times: of pairs of a time and what was used until then,
+    from the first to the last between them. Raises Broken."""
+    within = [one for one in seen if begin <= one[0] <= end]
+    if len(within) < 2:
+        raise Broken(f"from {begin:.2f} to {end:.2f} s nobody looked twice at what was used")
+    (first_s, first_used), (last_s, last_used) = within[0], within[-1]
+    return (last_used - first_used) / (last_s - first_s)
+
+
 def interval(values):
     """Where the true median is, in 95 of 100 cases whatever the values' distribution; None of few."""
     ordered, count = sorted(values), len(values)

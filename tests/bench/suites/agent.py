@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import agent
+import figures
 from bench import GRANULE, layers_of
 from suite import Measurement, Row, Suite, sample
 
@@ -60,7 +61,7 @@ class Dense:
         stream_s = (MODEL - MEMORY) / bench.bandwidth(store)
         item_ms = 1000 * stream_s / ratio / (MODEL // GRANULE)
         schedule = agent.dense_schedule("data", MODEL, GRANULE, STEPS)
-        resident, beside, predicted, passes, cpu_s, elapsed_s = [], [], [], [], 0.0, 0.0
+        resident, beside, predicted, passes, cores = [], [], [], [], []
         filled = {"fill_bytes": 0, "wasted_bytes": 0}
 
         def median(runs, field):
@@ -85,11 +86,11 @@ class Dense:
             resident.append(compute())
             for _ in range(self.TURNS):
                 before = {name: counter(name) for name in filled}
-                cpu_s -= itmed.cpu_seconds()
-                elapsed_s -= time.monotonic()
-                turn = play(bench, itme / "data", item_ms, 6, "--warm=2")["passes"]
-                elapsed_s += time.monotonic()
-                cpu_s += itmed.cpu_seconds()
+                with itmed.watched() as seen:
+                    turn = play(bench, itme / "data", item_ms, 6, "--warm=2")["passes"]
+                    end = time.monotonic()
+                measured_s = sum(one["seconds"] for one in turn)
+                cores.append(figures.share(seen, end - measured_s, end))
                 for name in filled:
                     filled[name] += counter(name) - before[name]
                 beside.append(median(turn, "seconds"))
@@ -104,12 +105,12 @@ class Dense:
         self.late = median(passes, "late") / streamed
         self.miss = median(passes, "misses") / streamed
         self.wasted = filled["wasted_bytes"] / filled["fill_bytes"]
-        self.cpu = cpu_s / elapsed_s
+        self.cpu = statistics.median(cores)
         print(
             f"    storage : compute {stream_s / statistics.median(resident):.2f}, a pass"
             f" {statistics.median(beside):.3f} s, predicted / measured {self.predicted:.3f},"
             f" {plan['slots']} slots, {streamed:.0f} granules streamed,"
-            f" itmed {self.cpu:.4f} of a core",
+            f" itmed {', '.join(f'{share:.4f}' for share in cores)} of a core",
             flush=True,
         )
 
