@@ -56,8 +56,13 @@ def sample(value=None, *, subject=None, peer=None, efficiency=None, turns=None, 
     curves: {picture: {"x": title, "y": title, "lines": {title: [[x, y], ...]}}}
     """
     entry = {"value": subject / peer if value is None else value}
-    given = {"subject": subject, "peer": peer, "efficiency": efficiency, "turns": turns}
-    given["curves"] = curves
+    given = {
+        "subject": subject,
+        "peer": peer,
+        "efficiency": efficiency,
+        "turns": turns,
+        "curves": curves,
+    }
     return entry | {key: what for key, what in given.items() if what is not None}
 
 
